@@ -1,0 +1,350 @@
+/** The schema of twinpatch.yaml: the only place with defaults and descriptions. */
+
+import { z } from 'zod';
+import { BATCH_NAME_PATTERN } from './ids.ts';
+
+const SIZE_UNITS: Record<string, number> = {
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+};
+const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
+
+function quantity(units: Record<string, number>, example: string) {
+  const names = Object.keys(units).join('|');
+  const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?)\\s*(${names})$`);
+  return z
+    .string()
+    .regex(
+      pattern,
+      `expected a number and a unit (${names.replaceAll('|', ', ')}), like ${example}`,
+    )
+    .transform((text) => {
+      const [, amount = '', unit = ''] = pattern.exec(text) ?? [];
+      return Math.round(Number(amount) * (units[unit] ?? Number.NaN));
+    });
+}
+
+/** `2GiB` → bytes. */
+const size = () => quantity(SIZE_UNITS, '2GiB');
+/** `300s` → milliseconds. */
+const duration = () => quantity(DURATION_UNITS, '300s');
+
+const price = z
+  .strictObject({
+    input: z.number().nonnegative().describe('USD per million input tokens.'),
+    cachedInput: z
+      .number()
+      .nonnegative()
+      .optional()
+      .describe(
+        'USD per million input tokens that the endpoint had cached; as `input` when left out.',
+      ),
+    output: z.number().nonnegative().describe('USD per million output tokens, reasoning included.'),
+  })
+  .describe('Prices; without them cost is shown as "unpriced", never as 0.');
+
+const endpoint = z.strictObject({
+  baseUrl: z
+    .url({ protocol: /^https?$/ })
+    .describe('Base URL of an OpenAI-compatible API, up to and with `/v1`.'),
+  model: z.string().min(1).describe('Model name, as the endpoint knows it.'),
+  apiKeyEnv: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+    .optional()
+    .describe(
+      'Environment variable of the worker that holds the key; its name ends in `_API_KEY`, or the worker allows it.',
+    ),
+  apiKeyFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File on the worker that holds the key; read anew when it changes.'),
+  maxConcurrency: z.int().positive().default(32).describe('Calls under way at once, per worker.'),
+});
+
+export const POLICIES = [
+  'reproduce',
+  'partial',
+  'wrong-file',
+  'never-submits',
+  'malformed-call',
+  'empty-patch',
+  'self-check-no',
+] as const;
+export type Policy = (typeof POLICIES)[number];
+
+const scripted = z
+  .strictObject({
+    seed: z.int().nonnegative().default(7).describe('Chooses the behaviour per function.'),
+    latency: duration().prefault('0ms').describe('Waiting time before each reply.'),
+    faultRate: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('Share of requests answered with a fault (429, 500, cut connection) first.'),
+    policies: z
+      .partialRecord(z.enum(POLICIES), z.number().nonnegative())
+      .default({
+        reproduce: 6,
+        partial: 2,
+        'wrong-file': 1,
+        'malformed-call': 1,
+        'never-submits': 0.5,
+        'empty-patch': 0.5,
+        'self-check-no': 1,
+      })
+      .describe('Weight of each behaviour.'),
+  })
+  .transform(({ latency, ...rest }) => ({ ...rest, latencyMs: latency }))
+  .describe(
+    'A simulated teacher for demonstrations and tests: no model is called, and rows must not be used for training.',
+  );
+
+const texts = z.record(z.string().regex(/^[a-z0-9][a-z0-9-]*$/), z.string().min(1));
+
+export const batchConfigSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(
+      BATCH_NAME_PATTERN,
+      'expected lower-case letters, digits, dots, dashes and underscores, at most 64',
+    )
+    .describe('Name of the batch; the same name is the same batch.'),
+  repository: z
+    .strictObject({
+      source: z
+        .string()
+        .min(1)
+        .default('.')
+        .describe('A local folder (with or without git) or any git URL.'),
+      commits: z
+        .array(z.string().min(1))
+        .min(1)
+        .default(['HEAD'])
+        .describe('Commits by any name git knows; samples are spread over them.'),
+      include: z
+        .array(z.string())
+        .default([])
+        .describe('Globs of files whose functions are targeted; all files when empty.'),
+      exclude: z
+        .array(z.string())
+        .default([])
+        .describe('Globs of files whose functions are left out.'),
+    })
+    .prefault({})
+    .describe('What the data is made of.'),
+  environment: z
+    .strictObject({
+      image: z
+        .string()
+        .min(1)
+        .default('twinpatch/base:bookworm')
+        .describe('Base image; the set-up of this package makes the default one.'),
+      setup: z
+        .array(z.string().min(1))
+        .default([])
+        .describe(
+          'Shell commands run once in the repository when the image is prepared; the network is reachable here only.',
+        ),
+      setupTimeout: duration().prefault('15m').describe('Limit for all set-up commands together.'),
+      memory: size().prefault('2GiB').describe('Memory of a sandbox; there is no swap beyond it.'),
+      cpus: z.number().positive().default(1).describe('Processors of a sandbox.'),
+      maxProcesses: z.int().min(16).default(1024).describe('Processes and threads in a sandbox.'),
+      maxFileSize: size().prefault('1GiB').describe('Largest file a sandbox may write.'),
+    })
+    .prefault({})
+    .transform(({ setupTimeout, memory, maxFileSize, ...rest }) => ({
+      ...rest,
+      setupTimeoutMs: setupTimeout,
+      memoryBytes: memory,
+      maxFileBytes: maxFileSize,
+    }))
+    .describe('Where the tools of the agent run.'),
+  targets: z
+    .strictObject({
+      samples: z
+        .int()
+        .positive()
+        .default(200)
+        .describe('Samples of the batch; raise it later to append more.'),
+      seed: z.int().nonnegative().default(7).describe('The same seed plans the same samples.'),
+      minLines: z.int().positive().default(4).describe('Shorter functions are not targeted.'),
+    })
+    .prefault({})
+    .describe('Which functions, and how many samples.'),
+  teacher: z
+    .strictObject({
+      endpoints: z
+        .array(endpoint)
+        .default([])
+        .describe('OpenAI-compatible endpoints; all must serve the same model.'),
+      scripted: scripted.optional(),
+      temperature: z.number().min(0).max(2).default(0.6).describe('Sampling temperature.'),
+      topP: z.number().gt(0).max(1).default(1).describe('Nucleus sampling.'),
+      maxTokens: z
+        .int()
+        .positive()
+        .optional()
+        .describe('Limit of output tokens per call; the endpoint decides when left out.'),
+      callTimeout: duration()
+        .prefault('10m')
+        .describe('Longest time for one reply, from request to last byte.'),
+      firstByteTimeout: duration()
+        .prefault('5m')
+        .describe('Longest wait for the first byte of a reply.'),
+      idleTimeout: duration().prefault('2m').describe('Longest silence within a reply.'),
+      price: price.optional(),
+    })
+    .refine((teacher) => (teacher.scripted === undefined) !== (teacher.endpoints.length === 0), {
+      error: 'give either `endpoints` or `scripted`',
+    })
+    .transform(({ callTimeout, firstByteTimeout, idleTimeout, ...rest }) => ({
+      ...rest,
+      deadlines: { totalMs: callTimeout, firstByteMs: firstByteTimeout, idleMs: idleTimeout },
+    }))
+    .describe('The model that generates.'),
+  rollout: z
+    .strictObject({
+      profile: z
+        .literal('swe-agent')
+        .default('swe-agent')
+        .describe('Tools and manners of the agent.'),
+      callsPerTurn: z
+        .enum(['one', 'several'])
+        .default('one')
+        .describe('Tool calls accepted in one turn.'),
+      maxSteps: z.int().positive().default(115).describe('Teacher turns per rollout.'),
+      commandTimeout: duration().prefault('300s').describe('Limit for one command.'),
+      maxConsecutiveTimeouts: z
+        .int()
+        .positive()
+        .default(3)
+        .describe('Timed-out commands in a row that end a rollout.'),
+      maxToolTime: duration()
+        .prefault('30m')
+        .describe('Limit for all commands of a rollout together.'),
+      maxWallTime: duration()
+        .prefault('60m')
+        .describe(
+          "Limit for a rollout's service and tool time; waiting for an endpoint does not count.",
+        ),
+      maxTokens: z
+        .int()
+        .positive()
+        .default(8_000_000)
+        .describe('Input and output tokens of a rollout together.'),
+      maxCostUsd: z.number().positive().optional().describe('USD a rollout may cost.'),
+      maxFormatErrors: z
+        .int()
+        .positive()
+        .default(3)
+        .describe('Malformed replies in a row that end a rollout.'),
+      maxObservationChars: z
+        .int()
+        .min(1000)
+        .default(16_000)
+        .describe('Longer tool output is clipped in the middle, with a mark.'),
+      maxPatchSize: size()
+        .prefault('1MiB')
+        .describe('A rollout whose patch is larger is unverifiable.'),
+    })
+    .prefault({})
+    .transform(({ commandTimeout, maxToolTime, maxWallTime, maxPatchSize, ...rest }) => ({
+      ...rest,
+      commandTimeoutMs: commandTimeout,
+      maxToolTimeMs: maxToolTime,
+      maxWallTimeMs: maxWallTime,
+      maxPatchBytes: maxPatchSize,
+    }))
+    .describe('Limits of one rollout.'),
+  prompts: z
+    .strictObject({
+      instructions: z
+        .strictObject({
+          replace: z.boolean().default(false).describe('Use only the texts given here.'),
+          add: texts
+            .default({})
+            .describe('Vague instructions by id; `{{ function }}` and `{{ file }}` are filled in.'),
+        })
+        .prefault({})
+        .describe('The instructions of rollout 1.'),
+      demonstrations: z
+        .strictObject({
+          replace: z.boolean().default(false).describe('Use only the texts given here.'),
+          add: texts
+            .default({})
+            .describe('Short issue and pull-request texts by id, shown as examples of style.'),
+        })
+        .prefault({})
+        .describe('Examples for the synthetic pull request.'),
+      system: z.string().min(1).optional().describe('Replaces the system prompt.'),
+      task: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Replaces the first user message; `{{ repository }}` and `{{ statement }}` are filled in.',
+        ),
+      review: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Replaces the review text at the first submit; `{{ diff }}` is filled in.'),
+      selfCheck: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Replaces the self-check prompt; `{{ instruction }}` and `{{ steps }}` are filled in.',
+        ),
+      syntheticPr: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Replaces the pull-request prompt; `{{ demonstration }}` and `{{ steps }}` are filled in.',
+        ),
+    })
+    .prefault({})
+    .describe('Own texts instead of, or beside, the built-in ones.'),
+  verification: z
+    .strictObject({
+      maxLeak: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.5)
+        .describe(
+          'A pull-request text that leaks more is written again, at most twice; the best is kept.',
+        ),
+    })
+    .prefault({})
+    .describe('How samples are verified.'),
+  budget: z
+    .strictObject({
+      maxCostUsd: z
+        .number()
+        .positive()
+        .optional()
+        .describe('USD the batch may cost in all; at the cap no new call is sent.'),
+    })
+    .prefault({})
+    .describe('Limits of the whole batch.'),
+  store: z
+    .string()
+    .min(1)
+    .default('.twinpatch/store')
+    .describe('Folder of results, beside this file.'),
+});
+
+/** What a user writes. */
+export type BatchConfigInput = z.input<typeof batchConfigSchema>;
+/** The parsed configuration: defaults filled in, sizes in bytes, durations in milliseconds. */
+export type BatchConfig = z.output<typeof batchConfigSchema>;

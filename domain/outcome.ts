@@ -1,0 +1,76 @@
+/** How things end: rollouts with a status, samples with a verdict, activities with a typed failure. */
+
+/** Why a rollout stopped. Only `submitted` is the agent's own end; every other is a limit. */
+export type RolloutStatus =
+  | 'submitted'
+  | 'step-limit'
+  | 'context-limit'
+  | 'format-errors'
+  | 'command-timeouts'
+  | 'tool-time-limit'
+  | 'token-limit'
+  | 'time-limit'
+  | 'cost-limit';
+
+export type UnverifiableReason =
+  | Exclude<RolloutStatus, 'submitted'>
+  | 'self-check'
+  | 'duplicate'
+  | 'empty-patch'
+  /** The patch has no line that recall counts: renames, modes or binary files only. */
+  | 'uncountable-patch'
+  /** The patch breaks a cap on bytes, entries, depth or path length. */
+  | 'oversized-patch'
+  /** The teacher wrote no usable pull-request text. */
+  | 'no-pr';
+
+export type HeldClass = 'budget' | 'no-progress';
+
+/**
+ * How a sample ended. `verified` and `unverifiable` are content verdicts and final; `held` goes on when asked;
+ * `infrastructure` is permanent trouble of a known type.
+ */
+export type Verdict =
+  | { kind: 'verified' }
+  | { kind: 'unverifiable'; reason: UnverifiableReason }
+  | { kind: 'held'; class: HeldClass }
+  | { kind: 'infrastructure'; class: FailureType };
+
+/** `verified`, `unverifiable:self-check`, `held:budget`, `infrastructure:ImageNotFound`. */
+export function renderVerdict(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case 'verified':
+      return 'verified';
+    case 'unverifiable':
+      return `unverifiable:${verdict.reason}`;
+    case 'held':
+    case 'infrastructure':
+      return `${verdict.kind}:${verdict.class}`;
+  }
+}
+
+export function isContentVerdict(verdict: Verdict): boolean {
+  return verdict.kind === 'verified' || verdict.kind === 'unverifiable';
+}
+
+/** The closed table of activity failures: type → is trying again any use? */
+export const FAILURES = {
+  TeacherUnavailable: { retryable: true },
+  TeacherBlocked: { retryable: true },
+  TeacherBadRequest: { retryable: false },
+  SandboxLost: { retryable: true },
+  EngineUnavailable: { retryable: true },
+  StoreUnavailable: { retryable: true },
+  WorkerRestarted: { retryable: true },
+  LeaseLost: { retryable: true },
+  Draining: { retryable: true },
+  ImageNotFound: { retryable: false },
+  ImageBuildFailed: { retryable: false },
+  InvalidSample: { retryable: false },
+  InvalidConfig: { retryable: false },
+  ForeignStore: { retryable: false },
+  PayloadTooLarge: { retryable: false },
+  Held: { retryable: false },
+} as const satisfies Record<string, { retryable: boolean }>;
+
+export type FailureType = keyof typeof FAILURES;

@@ -1,0 +1,228 @@
+/** What the agent and the activities need from the world. Every port has a fake or a second implementation, and one test suite. */
+
+import type { AssistantMessage, Message, ToolSchema, Usage } from './trajectory.ts';
+
+// --- teacher ---
+
+/** Identifies one paid call: (rollout or stage, step, try). `try` grows when a call was under way in a crash. */
+export interface CallId {
+  /** A rollout id, or `<batchId>/<sampleKey>/<stage>` for calls outside a rollout. */
+  scope: string;
+  step: number;
+  try: number;
+}
+
+export interface CompletionRequest {
+  messages: Message[];
+  tools?: ToolSchema[];
+}
+
+export interface Completion {
+  message: AssistantMessage;
+  finishReason: 'stop' | 'tool_calls' | 'length' | 'content_filter' | 'other';
+  usage: Usage;
+  /** USD, or null where the model has no known price. */
+  costUsd: number | null;
+  /** The model as the endpoint names it. */
+  model: string;
+  endpoint: string;
+  /** True when the reply came from the scripted teacher. */
+  simulated: boolean;
+  durationMs: number;
+}
+
+export type TeacherErrorKind =
+  | 'rate-limit'
+  | 'unavailable'
+  | 'auth'
+  | 'unknown-model'
+  | 'context'
+  | 'bad-request'
+  | 'budget';
+
+/** `context` ends the rollout as `context-limit`; no other kind ever ends one. */
+export class TeacherError extends Error {
+  override readonly name = 'TeacherError';
+  readonly kind: TeacherErrorKind;
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    kind: TeacherErrorKind,
+    message: string,
+    options?: ErrorOptions & { retryAfterMs?: number },
+  ) {
+    super(message, options);
+    this.kind = kind;
+    this.retryAfterMs = options?.retryAfterMs;
+  }
+}
+
+export interface Teacher {
+  /** One chat completion. Throws TeacherError; rejects with the signal's reason when it aborts. */
+  complete(request: CompletionRequest, call: CallId, signal: AbortSignal): Promise<Completion>;
+}
+
+// --- sandbox ---
+
+/** What a command leaves for the next one: functions, aliases and jobs do not persist. */
+export interface ShellState {
+  cwd: string;
+  /** Exported variables that differ from the sandbox's own environment; null: unset. */
+  env: Record<string, string | null>;
+}
+
+export interface SandboxRef {
+  /** Engine id, as its `/info` gives it. */
+  engine: string;
+  container: string;
+  imageId: string;
+}
+
+export interface CommandRequest {
+  /** Made from rollout, step and tool call: the same request has the same id in every owner's life. */
+  id: string;
+  command: string;
+  shell: ShellState;
+  timeoutMs: number;
+  maxOutputBytes: number;
+}
+
+export interface CommandResult {
+  /** `oom`: the kernel killed a process of the command for memory; `disk`: the sandbox's disk is full. */
+  end: 'exited' | 'timed-out' | 'oom' | 'disk';
+  /** Null only where the command was killed before it ended; 128 + n for signal n. */
+  exitCode: number | null;
+  /** stdout and stderr in the order written, UTF-8 with replacements; head and tail where it was longer than asked. */
+  output: string;
+  /** What the command wrote in all. */
+  outputBytes: number;
+  /** Bytes left out between head and tail. */
+  omittedBytes: number;
+  /** The command ended, and left processes running. */
+  background: boolean;
+  shell: ShellState;
+  durationMs: number;
+}
+
+export type FileRead =
+  | { kind: 'file'; bytes: Uint8Array; size: number; truncated: boolean }
+  | { kind: 'missing' }
+  | { kind: 'directory' }
+  /** A symbolic link out of reach, a device, a pipe, a file the agent may not read. */
+  | { kind: 'refused'; reason: string };
+
+export interface Entry {
+  /** Relative to the listed folder. */
+  path: string;
+  kind: 'file' | 'directory' | 'symlink' | 'other';
+  size: number;
+}
+
+/** The sandbox can no longer be trusted or reached. Never shown to the model. */
+export class SandboxLost extends Error {
+  override readonly name = 'SandboxLost';
+}
+
+/** The engine does not answer, or not in time. */
+export class EngineUnavailable extends Error {
+  override readonly name = 'EngineUnavailable';
+}
+
+/** The image of a sample can't be had: not found, or its preparation failed. Permanent. */
+export class ImageError extends Error {
+  override readonly name = 'ImageError';
+  readonly kind: 'not-found' | 'build-failed';
+  constructor(kind: 'not-found' | 'build-failed', message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/** A file of the sandbox could not be written, for a reason the agent may know (missing folder, no permission, disk full). */
+export class FileWriteRefused extends Error {
+  override readonly name = 'FileWriteRefused';
+}
+
+/** One container. Throws SandboxLost or EngineUnavailable; a failing command is a result, not an error. */
+export interface Sandbox {
+  readonly ref: SandboxRef;
+  run(request: CommandRequest, signal?: AbortSignal): Promise<CommandResult>;
+  /** `path` is absolute. Reads with the agent's rights, regular files only. */
+  readFile(path: string, maxBytes: number): Promise<FileRead>;
+  /** Creates missing parent folders, keeps an existing file's mode. Throws FileWriteRefused. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /** Entries up to `depth` levels below a folder, sorted by path, without hidden ones; undefined when it is no folder. */
+  list(path: string, depth: number): Promise<Entry[] | undefined>;
+  /** Ends every process; the tree is kept, nothing runs any more. */
+  stop(): Promise<void>;
+  /** Removes the container and its volumes. */
+  close(): Promise<void>;
+}
+
+/** Resources and environment of a sandbox. */
+export interface SandboxLimits {
+  memoryBytes: number;
+  cpus: number;
+  maxProcesses: number;
+  maxFileBytes: number;
+}
+
+export interface ExtractCaps {
+  maxBytes: number;
+  maxEntries: number;
+  maxDepth: number;
+  timeoutMs: number;
+}
+
+export type ExtractedPatch =
+  | { kind: 'patch'; text: string; facts: ChangedFile[] }
+  | { kind: 'empty' }
+  /** A cap was passed; nothing of it is kept. */
+  | { kind: 'oversized'; reason: string };
+
+export interface ChangedFile {
+  path: string;
+  change: 'added' | 'modified' | 'deleted' | 'mode';
+  binary: boolean;
+}
+
+/** The patch of a stopped sandbox against its prepared image, computed outside it. */
+export interface PatchExtractor {
+  extract(sandbox: SandboxRef, caps: ExtractCaps): Promise<ExtractedPatch>;
+}
+
+// --- journal ---
+
+export interface Observation {
+  /** The tool call it answers; absent for a format error, which answers the whole turn as a user message. */
+  toolCallId?: string;
+  kind: 'command' | 'edit' | 'view' | 'submit' | 'error' | 'format-error';
+  /** What the teacher reads. */
+  content: string;
+  timedOut?: boolean;
+  /** Where the next command starts. */
+  shell?: ShellState;
+  durationMs: number;
+}
+
+export type Mark =
+  /** The rollout has its container. */
+  | { mark: 'started'; sandbox: SandboxRef; at: string }
+  /** Written before a file is: repeated, the edit is finished from here, not evaluated again; undo comes from `before`. */
+  | { mark: 'edit'; id: string; path: string; before: string | null; after: string | null }
+  /** The teacher refused the conversation as too long. */
+  | { mark: 'context-limit' }
+  /** A limit passed between steps. */
+  | { mark: 'limit'; status: 'time-limit' };
+
+export type JournalEntry =
+  | { kind: 'sent'; call: CallId; at: string }
+  | { kind: 'reply'; call: CallId; reply: Completion }
+  | { kind: 'observation'; id: string; observation: Observation }
+  | ({ kind: 'mark' } & Mark);
+
+export interface Journal {
+  /** Every entry so far that counts. */
+  open(): Promise<JournalEntry[]>;
+  /** Returns when the entry survives kill -9; it is on the disk at the latest a second later, and before the stage's result is. */
+  append(entry: JournalEntry): Promise<void>;
+}

@@ -1,0 +1,41 @@
+import { defineConfig } from 'vitest/config';
+
+/** Layers of tests by what they need: `unit` needs nothing; `system` the engine and the server; `stress` runs the system loops at full counts. */
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [
+            'test/{domain,agent,dataset,repository,client,teacher,workflows,activities,store}/**/*.test.ts',
+            'test/contracts/**/*.fake.test.ts',
+          ],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: ['test/contracts/**/*.docker.test.ts', 'test/{sandbox,server,integration}/**/*.test.ts'],
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'stress',
+          include: ['test/stress/**/*.test.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 600_000,
+          maxWorkers: 1,
+        },
+      },
+    ],
+  },
+});
