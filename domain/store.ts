@@ -1,0 +1,172 @@
+/** The store: the truth about what is planned, done, owned and paid. A folder now; any implementation passes test/contracts/store-contract.ts. */
+
+import type { BatchConfig } from './config.ts';
+import type { CallId, Journal, JournalEntry } from './ports.ts';
+import type { Ref, Sample, SampleEnd, Spent } from './sample.ts';
+import type { Usage } from './trajectory.ts';
+
+/** The store can't be read or written (disk full, no permission). Temporary: the work is tried again. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}
+
+/** Something in the store is damaged or was written by a newer version; names the file. */
+export class StoreCorrupt extends Error {
+  override readonly name = 'StoreCorrupt';
+}
+
+/** This owner's lease was taken over: it writes nothing more. */
+export class LeaseLost extends Error {
+  override readonly name = 'LeaseLost';
+}
+
+/** Immutable content by its hash. */
+export interface Blobs {
+  put(bytes: Uint8Array): Promise<Ref>;
+  /** Stores a stream without holding it in memory. */
+  putStream(stream: AsyncIterable<Uint8Array>): Promise<Ref>;
+  get(ref: Ref): Promise<Uint8Array>;
+  stream(ref: Ref): NodeJS.ReadableStream;
+  has(ref: Ref): Promise<boolean>;
+}
+
+/** `batch.json`: every value pinned at the first run. */
+export interface BatchRecord {
+  id: string;
+  storeId: string;
+  formatVersion: 1;
+  config: BatchConfig;
+  /** The source, for people; credentials removed. */
+  repository: string;
+  commits: { name: string; commit: string; snapshot: Ref }[];
+  functions: { found: number; eligible: number };
+  /** Made by the scripted teacher. */
+  simulated: boolean;
+  versions: Record<string, string>;
+  createdAt: string;
+}
+
+export interface Batches {
+  list(): Promise<string[]>;
+  get(batchId: string): Promise<BatchRecord | undefined>;
+  /** Writes or replaces the record; readers see the old or the new one, never a part. */
+  put(record: BatchRecord): Promise<void>;
+  /** Samples in the manifest. */
+  planned(batchId: string): Promise<number>;
+  /** Appends; `samples` start at index `planned`. */
+  append(batchId: string, samples: Sample[]): Promise<void>;
+  /** Samples `from` … `from + count - 1`, fewer at the end. */
+  samples(batchId: string, from: number, count: number): Promise<Sample[]>;
+}
+
+export interface StageKey {
+  batchId: string;
+  sampleKey: string;
+  /** File name in the sample's folder: stage and content hash, such as `rollout-1.2-0f3a…`. */
+  name: string;
+}
+
+/** Write once per key: put returns the value that is there, the first one written. */
+export interface StageLedger {
+  get<T>(key: StageKey): Promise<T | undefined>;
+  put<T>(key: StageKey, value: T): Promise<T>;
+  /** Names of the results a sample has. */
+  names(batchId: string, sampleKey: string): Promise<string[]>;
+  /** Claims a patch hash for a sample; returns the key of the sample that owns it. */
+  claim(batchId: string, patchHash: string, sampleKey: string): Promise<string>;
+}
+
+/** Who owns a rollout. */
+export interface Lease {
+  rolloutId: string;
+  epoch: number;
+  /** Take-overs in a row before this one that brought the rollout no further. */
+  fruitless: number;
+}
+
+export interface Leases {
+  /** Takes the rollout over: the epoch grows by one, and one taker wins it. */
+  take(rolloutId: string): Promise<Lease>;
+  /** Whether no newer owner has come. */
+  holds(lease: Lease): Promise<boolean>;
+  /** Given back by the owner's own will: does not count as fruitless. */
+  release(lease: Lease): Promise<void>;
+  /** Forgotten, with its journal segments: the rollout has its result. */
+  settle(rolloutId: string): Promise<void>;
+  /** Whether its owner is a live process of this host, or of another host that renewed it. */
+  isLive(rolloutId: string): Promise<boolean>;
+}
+
+/** One epoch's journal of a rollout. */
+export interface SegmentJournal extends Journal {
+  /** On the disk, compressed, as a blob. */
+  close(): Promise<Ref>;
+}
+
+export interface Journals {
+  of(lease: Lease): SegmentJournal;
+  read(ref: Ref): Promise<JournalEntry[]>;
+  /** What the epochs before this one paid for. */
+  spentBefore(lease: Lease): Promise<Spent>;
+}
+
+/** One line per ended sample; the last generation's content verdict counts, else its latest line. */
+export interface SampleEnds {
+  record(batchId: string, end: SampleEnd): Promise<SampleEnd>;
+  /** Whether this generation of the sample has a content verdict. */
+  isFinal(batchId: string, sampleKey: string): Promise<boolean>;
+  /** Ends by sample key. */
+  read(batchId: string): Promise<Map<string, SampleEnd>>;
+  /** The generation a new run of the sample belongs to. */
+  generation(batchId: string, sampleKey: string): Promise<number>;
+  /** Starts another generation: the sample has no verdict again. */
+  renew(batchId: string, sampleKey: string): Promise<number>;
+}
+
+/** One paid call. */
+export interface SpendLine {
+  call: CallId;
+  model: string;
+  endpoint: string;
+  usage: Usage;
+  /** USD; null: unpriced. */
+  costUsd: number | null;
+  durationMs: number;
+  at: string;
+}
+
+export interface SpendLedger {
+  record(batchId: string, line: SpendLine): Promise<void>;
+  /** Sum over all workers and resumes. */
+  total(batchId: string): Promise<Spent & { calls: number }>;
+}
+
+/** An activity attempt under way in some process: what a restarted worker fails, so that it is dispatched again at once. */
+export interface Attempt {
+  activity: string;
+  workflowId: string;
+  /** Base64. */
+  taskToken: string;
+}
+
+export interface Attempts {
+  /** Returns the function that strikes it off. */
+  enter(attempt: Attempt): Promise<() => Promise<void>>;
+  /** Attempts of processes of this host that are gone; struck off as they are returned. */
+  takeOrphans(): Promise<Attempt[]>;
+}
+
+export interface Store {
+  /** Of the installation: on every container and batch. */
+  readonly id: string;
+  /** Where it is, for people. */
+  readonly location: string;
+  blobs: Blobs;
+  batches: Batches;
+  ledger: StageLedger;
+  leases: Leases;
+  journals: Journals;
+  ends: SampleEnds;
+  spend: SpendLedger;
+  attempts: Attempts;
+}
