@@ -1,0 +1,95 @@
+/** `batches/<id>/batch.json` and the manifest, in pages of 1,000 lines. */
+
+import { join } from 'node:path';
+import { canonicalJson, sampleIndex } from '../domain/ids.ts';
+import type { Sample } from '../domain/sample.ts';
+import { type BatchRecord, type Batches, StoreCorrupt } from '../domain/store.ts';
+import { listFolder, parseLines, readIfThere, replaceFile } from './files.ts';
+
+const PAGE_LINES = 1000;
+
+export function createBatches(folder: string): Batches {
+  const manifest = (batchId: string) => join(folder, batchId, 'manifest');
+  const pagePath = (batchId: string, page: number) =>
+    join(manifest(batchId), `${String(page).padStart(6, '0')}.jsonl`);
+
+  async function readPage(batchId: string, page: number): Promise<Sample[]> {
+    const path = pagePath(batchId, page);
+    const bytes = await readIfThere(path);
+    try {
+      return bytes === undefined ? [] : parseLines<Sample>(bytes.toString());
+    } catch (error) {
+      throw new StoreCorrupt(`${path}: not a page of a manifest`, { cause: error });
+    }
+  }
+
+  async function planned(batchId: string): Promise<number> {
+    const pages = await listFolder(manifest(batchId));
+    if (pages.length === 0) return 0;
+    const last = pages.length - 1;
+    return last * PAGE_LINES + (await readPage(batchId, last)).length;
+  }
+
+  return {
+    async list() {
+      return listFolder(folder);
+    },
+
+    async get(batchId) {
+      const path = join(folder, batchId, 'batch.json');
+      const bytes = await readIfThere(path);
+      if (bytes === undefined) return undefined;
+      let record: BatchRecord;
+      try {
+        record = JSON.parse(bytes.toString()) as BatchRecord;
+      } catch (error) {
+        throw new StoreCorrupt(`${path}: not JSON; restore it from a copy`, { cause: error });
+      }
+      if (record.formatVersion !== 1) {
+        throw new StoreCorrupt(
+          `${path}: format ${String(record.formatVersion)} was written by another version of twinpatch; use that version`,
+        );
+      }
+      return record;
+    },
+
+    async put(record) {
+      await replaceFile(
+        join(folder, record.id, 'batch.json'),
+        `${JSON.stringify(record, undefined, 2)}\n`,
+      );
+    },
+
+    planned,
+
+    async append(batchId, samples) {
+      let index = await planned(batchId);
+      let rest = samples;
+      while (rest.length > 0) {
+        const page = Math.floor(index / PAGE_LINES);
+        const before = await readPage(batchId, page);
+        const fitting = rest.slice(0, PAGE_LINES - before.length);
+        for (const [offset, sample] of fitting.entries()) {
+          if (sampleIndex(sample.key) !== index + offset) {
+            throw new Error(`sample ${sample.key} does not follow ${index + offset} samples`);
+          }
+        }
+        const lines = [...before, ...fitting].map((sample) => `${canonicalJson(sample)}\n`);
+        await replaceFile(pagePath(batchId, page), lines.join(''));
+        index += fitting.length;
+        rest = rest.slice(fitting.length);
+      }
+    },
+
+    async samples(batchId, from, count) {
+      const found: Sample[] = [];
+      for (let page = Math.floor(from / PAGE_LINES); found.length < count; page += 1) {
+        const lines = await readPage(batchId, page);
+        const start = Math.max(0, from - page * PAGE_LINES);
+        found.push(...lines.slice(start, start + count - found.length));
+        if (lines.length < PAGE_LINES) break;
+      }
+      return found;
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** Immutable content under `blobs/`, by its SHA-256. */
+
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { link, open, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ref } from '../domain/sample.ts';
+import { type Blobs, StoreCorrupt } from '../domain/store.ts';
+import { attempt, makeFolder, writeOnce } from './files.ts';
+
+/** Hex SHA-256 of a text (UTF-8) or bytes. */
+export function sha256(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+export function createBlobs(folder: string): Blobs {
+  const pathOf = (ref: Ref) => {
+    const hex = /^sha256:([0-9a-f]{64})$/.exec(ref)?.[1];
+    if (hex === undefined) throw new StoreCorrupt(`not a reference: ${JSON.stringify(ref)}`);
+    return join(folder, hex.slice(0, 2), hex);
+  };
+  const isThere = (path: string) =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+
+  return {
+    async put(bytes) {
+      const ref: Ref = `sha256:${sha256(bytes)}`;
+      const path = pathOf(ref);
+      if (!(await isThere(path))) await writeOnce(path, bytes);
+      return ref;
+    },
+
+    async putStream(stream) {
+      return attempt(folder, async () => {
+        await makeFolder(folder);
+        const temporary = join(folder, `.tmp-${randomUUID()}`);
+        const hash = createHash('sha256');
+        try {
+          const file = await open(temporary, 'wx', 0o600);
+          try {
+            for await (const chunk of stream) {
+              hash.update(chunk);
+              await file.writeFile(chunk);
+            }
+            await file.sync();
+          } finally {
+            await file.close();
+          }
+          const ref: Ref = `sha256:${hash.digest('hex')}`;
+          const path = pathOf(ref);
+          await makeFolder(join(path, '..'));
+          await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
+            if (error.code !== 'EEXIST') throw error;
+          });
+          return ref;
+        } finally {
+          await rm(temporary, { force: true });
+        }
+      });
+    },
+
+    async get(ref) {
+      const path = pathOf(ref);
+      const bytes = await attempt(path, () =>
+        readFile(path).catch((error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') throw new StoreCorrupt(`${path}: this content is missing`);
+          throw error;
+        }),
+      );
+      if (`sha256:${sha256(bytes)}` !== ref) {
+        throw new StoreCorrupt(`${path}: the content does not have the hash of its name`);
+      }
+      return bytes;
+    },
+
+    stream: (ref) => createReadStream(pathOf(ref)),
+    has: (ref) => isThere(pathOf(ref)),
+  };
+}

@@ -1,0 +1,148 @@
+/** Durable primitives of the file system: write once, replace whole, append, read if there. */
+
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { StoreUnavailable } from '../domain/store.ts';
+
+/** Temporary files start with this; a listing leaves them out. */
+const TEMPORARY = '.tmp-';
+
+/**
+ * Writes a file that must not exist yet; returns false, and writes nothing, when it does.
+ * On the disk, name and content, when it returns. A half-written file is never seen under the name.
+ */
+export async function writeOnce(path: string, content: string | Uint8Array): Promise<boolean> {
+  return attempt(path, async () => {
+    const temporary = await writeTemporary(path, content);
+    try {
+      // link, not rename: rename would overwrite the first writer's file.
+      await link(temporary, path);
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false;
+      throw error;
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    await syncFolder(dirname(path));
+    return true;
+  });
+}
+
+/** Writes or replaces a file; readers see the old or the new content, never a part. */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  await attempt(path, async () => {
+    const temporary = await writeTemporary(path, content);
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  });
+}
+
+/** Appends whole lines and syncs; the file and its folder are made when missing. */
+export async function appendDurably(path: string, text: string): Promise<void> {
+  await attempt(path, async () => {
+    await makeFolder(dirname(path));
+    const file = await open(path, 'a', 0o600);
+    try {
+      await file.appendFile(text);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
+}
+
+/** Names in a folder, sorted; none when it is missing. */
+export async function listFolder(path: string): Promise<string[]> {
+  const names = await attempt(path, () => readdir(path).catch(whenMissing<string[]>([])));
+  return names.filter((name) => !name.startsWith(TEMPORARY)).sort();
+}
+
+export async function makeFolder(path: string): Promise<void> {
+  // 0700: a store holds private code.
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+export async function removeTree(path: string): Promise<void> {
+  await attempt(path, () => rm(path, { recursive: true, force: true }));
+}
+
+/** The lines of a JSON Lines text; a half-written last line is normal after a crash and is dropped. */
+export function parseLines<T>(text: string): T[] {
+  const end = text.lastIndexOf('\n');
+  if (end < 0) return [];
+  return text
+    .slice(0, end)
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as T);
+}
+
+/** Runs an operation on a path; trouble of the disk becomes StoreUnavailable with a reason and a next step. */
+export async function attempt<T>(path: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    const reason = REASONS[codeOf(error) ?? ''];
+    if (reason === undefined) throw error;
+    throw new StoreUnavailable(`${path}: ${reason}`, { cause: error });
+  }
+}
+
+// --- internal ---
+
+const REASONS: Record<string, string | undefined> = {
+  ENOSPC: 'the disk of the store is full; free some space, the work goes on by itself',
+  EDQUOT: 'the disk quota of the store is used up; raise it, the work goes on by itself',
+  EROFS: 'the store is on a read-only file system; make it writable, the work goes on by itself',
+  EACCES: 'no permission to use the store; give it to the user of this process',
+  EPERM: 'no permission to use the store; give it to the user of this process',
+  EIO: 'the disk of the store reports an error; check it',
+  EMFILE: 'too many open files; raise the limit (ulimit -n)',
+};
+
+async function writeTemporary(path: string, content: string | Uint8Array): Promise<string> {
+  await makeFolder(dirname(path));
+  const temporary = join(dirname(path), `${TEMPORARY}${basename(path)}-${randomUUID()}`);
+  try {
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  return temporary;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return codeOf(error) === code;
+}
+
+function whenMissing<T>(fallback: T): (error: unknown) => T {
+  return (error) => {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return fallback;
+    throw error;
+  };
+}

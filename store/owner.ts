@@ -1,0 +1,38 @@
+/** Which process on which host: what tells a live owner from a dead one. */
+
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+export interface Owner {
+  host: string;
+  pid: number;
+  /** Start of the process in clock ticks since boot: a pid used again is another process. */
+  started: string;
+}
+
+export function thisProcess(): Owner {
+  return { host: hostname(), pid: process.pid, started: startOf(process.pid) ?? '' };
+}
+
+/** Whether the owner is a process of this host that still runs. Says nothing about other hosts. */
+export function runsHere(owner: Owner): boolean {
+  return owner.host === hostname() && startOf(owner.pid) === owner.started;
+}
+
+/** `<host>-<pid>-<started>`: a file name. */
+export function ownerName(owner: Owner): string {
+  return `${owner.host.replaceAll(/[^A-Za-z0-9.]/g, '_')}-${owner.pid}-${owner.started}`;
+}
+
+// --- internal ---
+
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in parentheses may hold spaces; state is the first field after it, the start time the 20th.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
