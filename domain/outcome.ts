@@ -61,6 +61,7 @@ export const FAILURES = {
   SandboxLost: { retryable: true },
   EngineUnavailable: { retryable: true },
   StoreUnavailable: { retryable: true },
+  StoreCorrupt: { retryable: false },
   WorkerRestarted: { retryable: true },
   LeaseLost: { retryable: true },
   Draining: { retryable: true },
@@ -70,6 +71,8 @@ export const FAILURES = {
   InvalidConfig: { retryable: false },
   ForeignStore: { retryable: false },
   PayloadTooLarge: { retryable: false },
+  /** An error nobody expected, again after several tries: a bug. */
+  InternalError: { retryable: false },
   Held: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
 

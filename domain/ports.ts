@@ -166,6 +166,35 @@ export interface SandboxLimits {
   maxFileBytes: number;
 }
 
+export interface ImageSpec {
+  /** Made of what determines the image: base, snapshot, set-up. */
+  key: string;
+  base: string;
+  /** A tar of the repository's tree. */
+  snapshot(): NodeJS.ReadableStream;
+  setup: string[];
+  limits: SandboxLimits;
+  setupTimeoutMs: number;
+}
+
+/** Prepared images of this host. Throws ImageError or EngineUnavailable. */
+export interface Images {
+  /** Builds it when the host does not have it; at once for a key that is under way. */
+  prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string }>;
+}
+
+export interface SandboxSpec {
+  imageId: string;
+  limits: SandboxLimits;
+  labels: { batch: string; sample: string; rollout: string };
+}
+
+/** Sandboxes of this host. Throws SandboxLost or EngineUnavailable. */
+export interface Sandboxes {
+  /** A fresh one; what an earlier owner of the rollout left behind is removed first. */
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
+}
+
 export interface ExtractCaps {
   maxBytes: number;
   maxEntries: number;

@@ -2,6 +2,7 @@
 
 import type { RolloutStatus, Verdict } from './outcome.ts';
 import type { SandboxRef } from './ports.ts';
+import type { RecallFigures } from './recall.ts';
 import type { Usage } from './trajectory.ts';
 
 /** `sha256:<hex>`: content in the store. References travel; contents don't. */
@@ -60,19 +61,24 @@ export interface Spent {
   costUsd: number | null;
 }
 
+/** `key` of a result is its name in the ledger. */
 export interface CheckoutResult {
+  key: string;
   imageId: string;
   imageKey: string;
 }
 
 export interface RolloutResult {
+  key: string;
   rolloutId: string;
   status: RolloutStatus;
   steps: number;
   /** The patch, or null when nothing changed; `oversized` when a cap was passed. */
   patch: PatchSummary | null;
   oversized?: string;
-  /** The closed, compressed journal; the trajectory is read from it. */
+  /** A `Trajectory`. */
+  trajectory: Ref;
+  /** The closed, compressed journal it was made from. */
   journal: Ref;
   sandbox: SandboxRef;
   model: string;
@@ -92,16 +98,15 @@ export interface PatchSummary {
 }
 
 export interface SelfCheckResult {
+  key: string;
   answer: 'yes' | 'no';
   spent: Spent;
 }
 
-/** The claim on a target patch: the first sample of a batch to have it keeps it. */
-export interface ClaimResult {
-  owner: string;
-}
-
 export interface SyntheticPrResult {
+  key: string;
+  /** The sample of the batch that had this target patch first, when it is another one: no text is bought. */
+  duplicateOf: string | null;
   /** Null when the teacher wrote no usable text in the tries it had. */
   text: Ref | null;
   /** 0: nothing of the target patch stands in the text; 1: all of it. */
@@ -110,19 +115,10 @@ export interface SyntheticPrResult {
   spent: Spent;
 }
 
-/** Null where a share has no denominator. */
-export interface RecallScore {
-  recall: number | null;
-  precision: number | null;
-  f1: number | null;
-  matched: number;
-  targetLines: number;
-  producedLines: number;
-}
-
 export interface VerifyResult {
-  exact: RecallScore;
-  sera: RecallScore;
+  key: string;
+  exact: RecallFigures;
+  sera: RecallFigures;
   /** Patch facts of target and produced patch, and per-file recall. */
   facts: Ref;
   /** Rollout 2 ran in the very image of rollout 1. */

@@ -26,6 +26,9 @@ export interface Blobs {
   /** Stores a stream without holding it in memory. */
   putStream(stream: AsyncIterable<Uint8Array>): Promise<Ref>;
   get(ref: Ref): Promise<Uint8Array>;
+  /** Compressed JSON: equal values have equal references. */
+  putJson(value: unknown): Promise<Ref>;
+  getJson<T>(ref: Ref): Promise<T>;
   stream(ref: Ref): NodeJS.ReadableStream;
   has(ref: Ref): Promise<boolean>;
 }
@@ -89,7 +92,7 @@ export interface Leases {
   take(rolloutId: string): Promise<Lease>;
   /** Whether no newer owner has come. */
   holds(lease: Lease): Promise<boolean>;
-  /** Given back by the owner's own will: does not count as fruitless. */
+  /** Given back by the owner's own will: the row of fruitless take-overs ends. */
   release(lease: Lease): Promise<void>;
   /** Forgotten, with its journal segments: the rollout has its result. */
   settle(rolloutId: string): Promise<void>;

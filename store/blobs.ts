@@ -3,10 +3,16 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { link, open, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import { canonicalJson } from '../domain/ids.ts';
 import type { Ref } from '../domain/sample.ts';
 import { type Blobs, StoreCorrupt } from '../domain/store.ts';
 import { attempt, makeFolder, writeOnce } from './files.ts';
+
+const compress = promisify(gzip);
+const decompress = promisify(gunzip);
 
 /** Hex SHA-256 of a text (UTF-8) or bytes. */
 export function sha256(content: string | Uint8Array): string {
@@ -25,12 +31,37 @@ export function createBlobs(folder: string): Blobs {
       () => false,
     );
 
+  async function put(bytes: Uint8Array): Promise<Ref> {
+    const ref: Ref = `sha256:${sha256(bytes)}`;
+    const path = pathOf(ref);
+    if (!(await isThere(path))) await writeOnce(path, bytes);
+    return ref;
+  }
+
+  async function get(ref: Ref): Promise<Uint8Array> {
+    const path = pathOf(ref);
+    const bytes = await attempt(path, () =>
+      readFile(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') throw new StoreCorrupt(`${path}: this content is missing`);
+        throw error;
+      }),
+    );
+    if (`sha256:${sha256(bytes)}` !== ref) {
+      throw new StoreCorrupt(`${path}: the content does not have the hash of its name`);
+    }
+    return bytes;
+  }
+
   return {
-    async put(bytes) {
-      const ref: Ref = `sha256:${sha256(bytes)}`;
-      const path = pathOf(ref);
-      if (!(await isThere(path))) await writeOnce(path, bytes);
-      return ref;
+    put,
+    get,
+
+    async putJson(value) {
+      return put(await compress(canonicalJson(value)));
+    },
+
+    async getJson<T>(ref: Ref) {
+      return JSON.parse((await decompress(await get(ref))).toString()) as T;
     },
 
     async putStream(stream) {
@@ -51,7 +82,7 @@ export function createBlobs(folder: string): Blobs {
           }
           const ref: Ref = `sha256:${hash.digest('hex')}`;
           const path = pathOf(ref);
-          await makeFolder(join(path, '..'));
+          await makeFolder(dirname(path));
           await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
             if (error.code !== 'EEXIST') throw error;
           });
@@ -60,20 +91,6 @@ export function createBlobs(folder: string): Blobs {
           await rm(temporary, { force: true });
         }
       });
-    },
-
-    async get(ref) {
-      const path = pathOf(ref);
-      const bytes = await attempt(path, () =>
-        readFile(path).catch((error: NodeJS.ErrnoException) => {
-          if (error.code === 'ENOENT') throw new StoreCorrupt(`${path}: this content is missing`);
-          throw error;
-        }),
-      );
-      if (`sha256:${sha256(bytes)}` !== ref) {
-        throw new StoreCorrupt(`${path}: the content does not have the hash of its name`);
-      }
-      return bytes;
     },
 
     stream: (ref) => createReadStream(pathOf(ref)),

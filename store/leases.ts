@@ -121,7 +121,7 @@ async function standing(
   const reached = progressOf(parseLines<JournalEntry>(segment?.toString() ?? ''));
   const furthest = Math.max(record.furthest, reached);
   if ((await readIfThere(join(at, `${epoch}.released`))) !== undefined) {
-    return { fruitless: record.fruitless, furthest };
+    return { fruitless: 0, furthest };
   }
   return { fruitless: reached > record.furthest ? 0 : record.fruitless + 1, furthest };
 }

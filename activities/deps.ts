@@ -1,0 +1,27 @@
+/** What the activities need from the world; `worker/` builds it, tests hand in fakes. */
+
+import type { BatchConfig } from '../domain/config.ts';
+import type { Hash } from '../domain/ids.ts';
+import type { Images, PatchExtractor, Sandboxes, Teacher } from '../domain/ports.ts';
+import type { BatchRecord, Store } from '../domain/store.ts';
+
+export interface MainDeps {
+  store: Store;
+  hash: Hash;
+  /** The batch's teacher; every reply it returns is in the spend ledger. */
+  teacherFor(batch: BatchRecord): Promise<Teacher>;
+  /** Those of these samples whose workflow has closed, or was never there. */
+  closedSamples(batchId: string, keys: string[]): Promise<string[]>;
+}
+
+export interface RolloutDeps extends Pick<MainDeps, 'store' | 'hash' | 'teacherFor'> {
+  images: Images;
+  sandboxes: Sandboxes;
+  extractor: PatchExtractor;
+}
+
+/** Sandbox limits of a batch. */
+export function limitsOf(environment: BatchConfig['environment']) {
+  const { memoryBytes, cpus, maxProcesses, maxFileBytes } = environment;
+  return { memoryBytes, cpus, maxProcesses, maxFileBytes };
+}

@@ -1,0 +1,109 @@
+/** The shape that all stages share: heartbeats, the batch and sample they are about, the result from the ledger if it is there. */
+
+import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { failure, toFailure } from './failures.ts';
+import type { Sample } from '../domain/sample.ts';
+import { sampleIndex } from '../domain/ids.ts';
+import { type BatchRecord, type Store } from '../domain/store.ts';
+
+const BEAT_MS = 5_000;
+/** A worker that drains hands its work back; the next owner takes it at once. */
+const HAND_OVER_MS = 100;
+
+export interface StageInput {
+  batchId: string;
+  sampleKey: string;
+  generation: number;
+}
+
+/** What a heartbeat carries: a pointer that people can read, never content. */
+export interface Beat {
+  step?: number;
+  phase: string;
+  tokens?: number;
+  costUsd?: number | null;
+  sandbox?: string;
+}
+
+export interface StageContext {
+  signal: AbortSignal;
+  report(beat: Beat): void;
+}
+
+/** Runs a stage's work with heartbeats from before its first slow call, and ends it with a typed failure. */
+export async function runStage<T>(
+  phase: string,
+  work: (context: StageContext) => Promise<T>,
+): Promise<T> {
+  const activity = Context.current();
+  let beat: Beat = { phase };
+  activity.heartbeat(beat);
+  // Always the latest details: a heartbeat without them would erase them.
+  const beating = setInterval(() => activity.heartbeat(beat), BEAT_MS);
+  const report = (next: Beat) => {
+    beat = next;
+  };
+  try {
+    return await work({ signal: activity.cancellationSignal, report });
+  } catch (error) {
+    const signal = activity.cancellationSignal;
+    if (signal.aborted) throw toCancellation(activity, signal.reason);
+    throw toFailure(error, activity.info.attempt);
+  } finally {
+    clearInterval(beating);
+  }
+}
+
+/** The batch and the sample a stage is about. Throws ForeignStore, InvalidSample. */
+export async function readSample(
+  store: Store,
+  { batchId, sampleKey }: Pick<StageInput, 'batchId' | 'sampleKey'>,
+): Promise<{ batch: BatchRecord; sample: Sample }> {
+  const batch = await readBatch(store, batchId);
+  const [sample] = await store.batches.samples(batchId, sampleIndex(sampleKey), 1);
+  if (sample?.key !== sampleKey) {
+    throw failure(
+      'InvalidSample',
+      `sample ${sampleKey} is not in the manifest of batch ${batchId}`,
+    );
+  }
+  return { batch, sample };
+}
+
+export async function readBatch(store: Store, batchId: string): Promise<BatchRecord> {
+  const batch = await store.batches.get(batchId);
+  if (batch === undefined || batch.storeId !== store.id) {
+    throw failure(
+      'ForeignStore',
+      `batch ${batchId} is not in the store of this worker (${store.location}); start a worker for its store`,
+    );
+  }
+  return batch;
+}
+
+/** A result that an earlier stage has put into the ledger. Throws InvalidSample when it is gone. */
+export async function readResult<T>(
+  store: Store,
+  { batchId, sampleKey }: Pick<StageInput, 'batchId' | 'sampleKey'>,
+  name: string,
+): Promise<T> {
+  const result = await store.ledger.get<T>({ batchId, sampleKey, name });
+  if (result === undefined) {
+    throw failure('InvalidSample', `result ${name} of sample ${sampleKey} is not in the store`);
+  }
+  return result;
+}
+
+// --- internal ---
+
+function toCancellation(activity: Context, reason: unknown): Error {
+  if (activity.cancellationDetails?.workerShutdown === true) {
+    return ApplicationFailure.create({
+      type: 'Draining',
+      message: 'the worker is shutting down; the next one goes on',
+      nextRetryDelay: HAND_OVER_MS,
+      category: 'BENIGN',
+    });
+  }
+  return reason instanceof CancelledFailure ? reason : new CancelledFailure('cancelled');
+}

@@ -1,0 +1,61 @@
+/** Signals and queries of the workflows, and what travels in them. */
+
+import { defineQuery, defineSignal } from '@temporalio/workflow';
+import type { SampleRef, Stage } from '../domain/sample.ts';
+
+export interface BatchInput {
+  batchId: string;
+  repository: string;
+  /** Samples under way at once. */
+  window: number;
+  /** Where the last run of this workflow left off. */
+  carried?: BatchCarry;
+}
+
+/** What one run of the batch workflow hands to the next. */
+export interface BatchCarry {
+  /** Next place in the manifest. */
+  next: number;
+  live: string[];
+  ended: number;
+  paused: boolean;
+  /** A cap was reached: no further sample is started. */
+  exhausted: boolean;
+}
+
+export interface BatchProgress {
+  next: number;
+  live: string[];
+  ended: number;
+  paused: boolean;
+  exhausted: boolean;
+  draining: boolean;
+}
+
+export interface BatchEnd {
+  ended: number;
+  exhausted: boolean;
+  cancelled: boolean;
+}
+
+/** Sent by a sample to its batch, whatever its end. */
+export interface SampleReport {
+  key: string;
+  held?: string;
+}
+
+export type SampleInput = SampleRef & { repository: string };
+
+export const sampleEndedSignal = defineSignal<[SampleReport]>('sampleEnded');
+/** No new samples are started until `resume`. */
+export const pauseSignal = defineSignal('pause');
+/** Goes on, and looks again at every sample without a content verdict. */
+export const resumeSignal = defineSignal('resume');
+/** Samples under way at once. */
+export const resizeSignal = defineSignal<[number]>('resize');
+/** `drain` lets running samples end; `now` cancels them. */
+export const cancelSignal = defineSignal<['drain' | 'now']>('cancel');
+export const progressQuery = defineQuery<BatchProgress>('progress');
+
+/** Where a sample is; also its search attribute `TwinpatchStage`. */
+export type VisibleStage = Stage | 'ended';
