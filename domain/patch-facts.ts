@@ -1,0 +1,169 @@
+/** What a patch is made of: facts stored with a sample and usable as filters at export; none is applied by itself. */
+
+import { readPatch, type Hunk, type PatchFile } from './patch.ts';
+
+/** Every file is of one kind, the first that fits in this order. */
+export const FILE_KINDS = [
+  'binary',
+  'lock',
+  'vendored',
+  'generated',
+  'tests',
+  'docs',
+  'config',
+  'source',
+] as const;
+export type FileKind = (typeof FILE_KINDS)[number];
+
+/** The function a sample is about: path inside the repository, lines from 1, both ends included. */
+export interface FunctionRange {
+  file: string;
+  startLine: number;
+  endLine: number;
+}
+
+export interface PatchFacts {
+  files: number;
+  added: number;
+  removed: number;
+  /** Files of each kind; they add up to `files`. */
+  kinds: Record<FileKind, number>;
+  /** New files that look left behind: programs, logs and patches at the top level, reproduction scripts anywhere. */
+  leftoverScripts: number;
+  /** Lines changed, and in no block of changes anything but whitespace. */
+  whitespaceOnly: boolean;
+  /** A line of the seed function was removed, or one was added inside it or right after its last line. */
+  touchesTarget: boolean;
+}
+
+/** Facts of a unified diff whose old side is the tree that `seedFunction` was found in. */
+export function patchFacts(patch: string, seedFunction: FunctionRange): PatchFacts {
+  const whitespace = watchWhitespace(patch);
+  let touchesTarget = false;
+  const files = readPatch(patch, (start, end, oldLine, hunk) => {
+    const sign = patch[start];
+    whitespace.onLine(start, end, hunk);
+    if ((hunk.file.oldPath ?? hunk.file.path) !== seedFunction.file) return;
+    const { startLine, endLine } = seedFunction;
+    touchesTarget ||= sign === '-' && oldLine >= startLine && oldLine <= endLine;
+    touchesTarget ||= sign === '+' && oldLine > startLine && oldLine <= endLine + 1;
+  });
+  const kinds = Object.fromEntries(FILE_KINDS.map((kind) => [kind, 0])) as PatchFacts['kinds'];
+  const facts = { files: files.length, added: 0, removed: 0, kinds, leftoverScripts: 0 };
+  for (const file of files) {
+    facts.added += file.added;
+    facts.removed += file.removed;
+    facts.kinds[fileKind(file)] += 1;
+    if (isLeftover(file)) facts.leftoverScripts += 1;
+  }
+  const hasLines = facts.added + facts.removed > 0;
+  return { ...facts, whitespaceOnly: hasLines && whitespace.isAll(), touchesTarget };
+}
+
+/** What kind of file this is, judged by its path alone, but for binary ones. */
+export function fileKind(file: Pick<PatchFile, 'path' | 'binary'>): FileKind {
+  if (file.binary) return 'binary';
+  const path = file.path.toLowerCase();
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const folders = path.split('/').slice(0, -1);
+  const rule = RULES.find(
+    ({ inFolder, named }) => named.test(name) || folders.some((folder) => inFolder.has(folder)),
+  );
+  return rule?.kind ?? 'source';
+}
+
+// --- internal ---
+
+const RULES: { kind: FileKind; inFolder: Set<string>; named: RegExp }[] = [
+  {
+    kind: 'lock',
+    inFolder: new Set(),
+    named: /\.lockb?$|^(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum)$/,
+  },
+  {
+    kind: 'vendored',
+    inFolder: new Set([
+      'vendor',
+      'vendored',
+      '_vendor',
+      'node_modules',
+      'third_party',
+      'third-party',
+      'thirdparty',
+      'site-packages',
+    ]),
+    named: /^$/,
+  },
+  {
+    kind: 'generated',
+    inFolder: new Set([
+      'dist',
+      'generated',
+      '__generated__',
+      '__pycache__',
+      'coverage',
+      '.pytest_cache',
+    ]),
+    named: /\.min\.(?:js|css)$|\.(?:map|pyc)$|\.pb\.go$|_pb2(?:_grpc)?\.pyi?$|[._]generated\./,
+  },
+  {
+    kind: 'tests',
+    inFolder: new Set(['test', 'tests', '__tests__', 'spec', 'specs', 'testdata', '__snapshots__']),
+    named: /^test_|^conftest\.py$|[._-](?:test|tests|spec)\.[a-z]+$|\.snap$/,
+  },
+  {
+    kind: 'docs',
+    inFolder: new Set(['doc', 'docs']),
+    named:
+      /\.(?:md|mdx|rst|adoc)$|^(?:readme|changelog|changes|license|licence|authors|contributing)\b/,
+  },
+  {
+    kind: 'config',
+    inFolder: new Set(['.github', '.circleci', '.vscode']),
+    named:
+      /\.(?:toml|ya?ml|ini|cfg|json|properties)$|^\.|^(?:dockerfile|makefile|setup\.py)$|^requirements.*\.txt$|^go\.mod$/,
+  },
+];
+
+const LEFT_BEHIND =
+  /\.(?:py|[cm]?[jt]s|sh|rb|go|rs|pl|php|java|c|cpp|txt|log|out|patch|diff|orig|rej|bak)$/;
+const REPRODUCTION =
+  /(?:^|\/)(?:repro|reproduce|reproduction|debug|scratch|tmp|temp)(?:[-_.\d][^/]*)?$/;
+
+function isLeftover({ path, oldPath }: PatchFile): boolean {
+  if (oldPath !== null) return false;
+  const lower = path.toLowerCase();
+  return REPRODUCTION.test(lower) || (!lower.includes('/') && LEFT_BEHIND.test(lower));
+}
+
+/**
+ * Watches whether removed and added lines that stand together differ in whitespace only. Blocks are compared, not files:
+ * a line that moved is a change.
+ */
+function watchWhitespace(patch: string) {
+  let removed = '';
+  let added = '';
+  let lastHunk: Hunk | undefined;
+  let onlyWhitespace = true;
+  const closeBlock = () => {
+    onlyWhitespace &&= removed === added;
+    removed = '';
+    added = '';
+  };
+  return {
+    onLine(start: number, end: number, hunk: Hunk): void {
+      const sign = patch[start];
+      const isContext = sign !== '+' && sign !== '-';
+      if (isContext || hunk !== lastHunk) closeBlock();
+      lastHunk = hunk;
+      if (isContext || !onlyWhitespace) return;
+      const text = patch.slice(start + 1, end).replace(/\s+/g, '');
+      if (sign === '-') removed += text;
+      else added += text;
+    },
+    isAll(): boolean {
+      closeBlock();
+      return onlyWhitespace;
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** Soft verification's measure: the share of a target patch's changed lines that a produced patch contains. */
+
+import { LineBag } from './line-bag.ts';
+import { changedLines, isBlank } from './patch.ts';
+
+/** `exact` reads the structure of the diff; `sera` gives what the reference implementation gives, its quirks included. */
+export type RecallMode = 'exact' | 'sera';
+
+export interface RecallFigures {
+  /** Null where the target has no countable line. */
+  recall: number | null;
+  /** Null where the produced patch has no countable line. */
+  precision: number | null;
+  /** Harmonic mean of both; null where either is, 0 where both are 0. */
+  f1: number | null;
+  /** Lines of the target found in the produced patch, each produced line used once. */
+  matched: number;
+  targetLines: number;
+  producedLines: number;
+}
+
+/** Recall of one file: its lines against those of the produced patch's file of the same path. */
+export interface FileRecall extends RecallFigures {
+  path: string;
+}
+
+/** Compares two unified diffs as multisets of signed lines; files and positions do not matter. Linear in their length. */
+export function recall(target: string, produced: string, mode: RecallMode): RecallFigures {
+  const eachLine = mode === 'exact' ? changedLines : seraLines;
+  const bag = new LineBag(target);
+  const counts = { matched: 0, targetLines: 0, producedLines: 0 };
+  eachLine(target, (start, end) => {
+    counts.targetLines += 1;
+    bag.add(start, end);
+  });
+  eachLine(produced, (start, end) => {
+    counts.producedLines += 1;
+    if (bag.take(produced, start, end)) counts.matched += 1;
+  });
+  return toFigures(counts);
+}
+
+/** The `exact` figures of every path that either patch changes, sorted by path: a line moved to another file counts here. */
+export function recallByFile(target: string, produced: string): FileRecall[] {
+  const byPath = new Map<string, Counts & { bag: LineBag }>();
+  const countsOf = (path: string) => {
+    const known = byPath.get(path);
+    if (known) return known;
+    const fresh = { matched: 0, targetLines: 0, producedLines: 0, bag: new LineBag(target) };
+    byPath.set(path, fresh);
+    return fresh;
+  };
+  changedLines(target, (start, end, { path }) => {
+    const counts = countsOf(path);
+    counts.targetLines += 1;
+    counts.bag.add(start, end);
+  }).forEach(({ path }) => countsOf(path));
+  changedLines(produced, (start, end, { path }) => {
+    const counts = countsOf(path);
+    counts.producedLines += 1;
+    if (counts.bag.take(produced, start, end)) counts.matched += 1;
+  }).forEach(({ path }) => countsOf(path));
+  return [...byPath]
+    .map(([path, counts]) => ({ path, ...toFigures(counts) }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+// --- internal ---
+
+type Counts = Pick<RecallFigures, 'matched' | 'targetLines' | 'producedLines'>;
+
+function toFigures({ matched, targetLines, producedLines }: Counts): RecallFigures {
+  const share = targetLines === 0 ? null : matched / targetLines;
+  const precision = producedLines === 0 ? null : matched / producedLines;
+  const f1 = harmonicMean(share, precision);
+  return { recall: share, precision, f1, matched, targetLines, producedLines };
+}
+
+function harmonicMean(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return null;
+  return a + b === 0 ? 0 : (2 * a * b) / (a + b);
+}
+
+/** The lines the reference counts: every line end Python knows splits, header look-alikes and blank changes are left out. */
+function seraLines(patch: string, onLine: (start: number, end: number) => void): void {
+  let start = 0;
+  for (let index = 0; index <= patch.length; index += 1) {
+    if (index < patch.length && !isPythonLineEnd(patch.charCodeAt(index))) continue;
+    const sign = patch[start];
+    if (
+      index > start &&
+      (sign === '+' || sign === '-') &&
+      !(patch[start + 1] === sign && patch[start + 2] === sign) &&
+      !isBlank(patch, start + 1, index)
+    ) {
+      onLine(start, index);
+    }
+    start = index + 1;
+  }
+}
+
+function isPythonLineEnd(code: number): boolean {
+  if (code > 0x1e) return code === 0x85 || code === 0x2028 || code === 0x2029;
+  return (code >= 0x0a && code <= 0x0d) || code >= 0x1c;
+}
