@@ -1,0 +1,123 @@
+/** The image under a prepared one: there already, pulled, or built from a Dockerfile. */
+
+import { createHash } from 'node:crypto';
+
+import tar from 'tar-stream';
+
+import { EngineUnavailable, ImageError } from '../domain/ports.ts';
+import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
+
+const PULL_TIMEOUT_MS = 10 * 60_000;
+/** As much of a failed build's output as a person needs to see why. */
+export const SHOWN_OUTPUT_BYTES = 2048;
+
+/** The id of the base image. Throws ImageError with the next step, EngineUnavailable. */
+export async function ensureBase(
+  engine: Engine,
+  spec: { base: string; dockerfile?: string; setupTimeoutMs: number },
+): Promise<string> {
+  if (spec.dockerfile !== undefined)
+    return buildDockerfile(engine, spec.dockerfile, spec.setupTimeoutMs);
+  const inspect = async () =>
+    (await call('image inspect', () => engine.docker.getImage(spec.base).inspect())).Id;
+  try {
+    return await inspect();
+  } catch (error) {
+    if (statusOf(error) !== 404 && statusOf(error) !== 400) throw error;
+  }
+  try {
+    await pull(engine, spec.base);
+    return await inspect();
+  } catch (error) {
+    if (error instanceof EngineUnavailable || isConnectionError(error)) throw error;
+    throw new ImageError(
+      'not-found',
+      `The image ${spec.base} is not on this host and can't be pulled: ${String((error as Error).message).trim()}. ` +
+        `Run \`docker pull ${spec.base}\` (or \`docker load\`), or name another one in environment.image.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Follows a stream of the engine's progress lines to its end; throws the error that a line reports. */
+export async function followProgress(
+  stream: NodeJS.ReadableStream,
+  timeoutMs: number,
+  onLine: (line: { stream?: string; aux?: { ID?: string } }) => void = () => {},
+): Promise<void> {
+  const timer = setTimeout(
+    () =>
+      (stream as NodeJS.ReadableStream & { destroy(error: Error): void }).destroy(
+        new Error(`no end after ${timeoutMs / 1000} s`),
+      ),
+    timeoutMs,
+  );
+  try {
+    let rest = '';
+    for await (const chunk of stream) {
+      const lines = (rest + String(chunk)).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines.filter((text) => text.trim() !== '')) {
+        const event = JSON.parse(line) as {
+          error?: string;
+          stream?: string;
+          aux?: { ID?: string };
+        };
+        if (event.error !== undefined) throw new Error(event.error);
+        onLine(event);
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// --- internal ---
+
+async function pull(engine: Engine, reference: string): Promise<void> {
+  const tagged = /[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`; // without a tag the engine pulls all of them
+  const deadline = Date.now() + PULL_TIMEOUT_MS;
+  const stream = await call(
+    'image pull',
+    (abortSignal) => engine.docker.pull(tagged, { abortSignal }),
+    { timeoutMs: PULL_TIMEOUT_MS },
+  );
+  await followProgress(stream, Math.max(1, deadline - Date.now()));
+}
+
+async function buildDockerfile(
+  engine: Engine,
+  dockerfile: string,
+  timeoutMs: number,
+): Promise<string> {
+  const context = tar.pack();
+  context.entry({ name: 'Dockerfile' }, dockerfile);
+  context.finalize();
+  const tag = `twinpatch/base:${createHash('sha256').update(dockerfile).digest('hex').slice(0, 32)}`;
+  let output = '';
+  try {
+    const stream = await call(
+      'image build',
+      () =>
+        engine.docker.buildImage(context as unknown as NodeJS.ReadableStream, {
+          t: tag,
+          rm: true,
+          forcerm: true,
+        }),
+      { timeoutMs },
+    );
+    await followProgress(
+      stream,
+      timeoutMs,
+      (line) => (output = (output + (line.stream ?? '')).slice(-SHOWN_OUTPUT_BYTES)),
+    );
+    return (await call('image inspect', () => engine.docker.getImage(tag).inspect())).Id;
+  } catch (error) {
+    if (error instanceof EngineUnavailable) throw error;
+    throw new ImageError(
+      'build-failed',
+      `The Dockerfile of environment.dockerfile does not build: ${String((error as Error).message)}\n${output}`,
+      { cause: error },
+    );
+  }
+}

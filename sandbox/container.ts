@@ -1,0 +1,168 @@
+/** What our containers are allowed to do, what they are called, and whether one can still be trusted. */
+
+import { createHash } from 'node:crypto';
+
+import type Docker from 'dockerode';
+
+import { type Labels, toEngineLabels } from '../domain/ids.ts';
+import { EngineUnavailable, SandboxLost, type SandboxLimits } from '../domain/ports.ts';
+import { CONTROL_FOLDER } from './command.ts';
+import { call, type Engine, statusOf } from './engine.ts';
+
+/** Of a container that runs what we don't trust; SETUID and SETGID are for becoming the agent, which can't come back. */
+const SANDBOX_CAPABILITIES = ['SETUID', 'SETGID'];
+/** Of a container that prepares an image: package managers hand files to other users. */
+const PREPARE_CAPABILITIES = [
+  'CHOWN',
+  'DAC_OVERRIDE',
+  'FOWNER',
+  'FSETID',
+  'SETUID',
+  'SETGID',
+  'KILL',
+  'SYS_CHROOT',
+];
+
+export interface ContainerSpec {
+  imageId: string;
+  name?: string;
+  labels: Labels;
+  limits: SandboxLimits;
+  /** `prepare` may reach the network when `network` says so. */
+  network: boolean;
+}
+
+/** How the engine is asked for a container: its first process only waits and reaps, and it has no way out but our execs. */
+export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOptions {
+  const { memoryBytes, cpus, maxProcesses, maxFileBytes } = spec.limits;
+  return {
+    ...(spec.name === undefined ? {} : { name: spec.name }),
+    Image: spec.imageId,
+    User: '0:0',
+    WorkingDir: '/',
+    Entrypoint: ['/bin/sh', '-c', 'exec sleep infinity'],
+    Cmd: [],
+    Labels: toEngineLabels(spec.labels),
+    Healthcheck: { Test: ['NONE'] },
+    Tty: false,
+    OpenStdin: false,
+    StopSignal: 'SIGKILL',
+    HostConfig: {
+      NetworkMode: spec.network ? 'default' : 'none',
+      Privileged: false,
+      AutoRemove: false,
+      Init: true,
+      CapDrop: ['ALL'],
+      CapAdd: spec.labels.role === 'prepare' ? PREPARE_CAPABILITIES : SANDBOX_CAPABILITIES,
+      SecurityOpt: ['no-new-privileges'],
+      PidsLimit: maxProcesses,
+      Memory: memoryBytes,
+      MemorySwap: memoryBytes,
+      NanoCpus: Math.round(cpus * 1e9),
+      CpuShares: 512,
+      OomScoreAdj: 500,
+      ShmSize: 256 * 1024 ** 2,
+      Ulimits: [
+        { Name: 'core', Soft: 0, Hard: 0 },
+        { Name: 'fsize', Soft: maxFileBytes, Hard: maxFileBytes },
+      ],
+      LogConfig: { Type: 'none', Config: {} },
+      IpcMode: 'private',
+      CgroupnsMode: 'private',
+      Tmpfs: { [CONTROL_FOLDER]: 'rw,nosuid,nodev,size=64m,mode=0755' },
+    } as Docker.HostConfig,
+  };
+}
+
+/** The name of a rollout's container: the same for the same rollout, another for another installation. */
+export function containerName(installation: string, rollout: string): string {
+  const owner = createHash('sha256').update(installation).digest('hex').slice(0, 8);
+  return `twinpatch-${owner}-${rollout.replaceAll('/', '_')}`;
+}
+
+/** Creates and starts a container; one that cannot start is removed again. */
+export async function startContainer(
+  engine: Engine,
+  spec: ContainerSpec,
+  signal?: AbortSignal,
+): Promise<string> {
+  const created = await call(
+    'container create',
+    (abortSignal) => engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
+    { signal },
+  );
+  try {
+    await call('container start', (abortSignal) => created.start({ abortSignal }), {
+      timeoutMs: 120_000,
+      signal,
+    });
+    return created.id;
+  } catch (error) {
+    await removeContainer(engine, created.id);
+    throw error;
+  }
+}
+
+/** Removes a container by id or name, with its processes and volumes. Nothing to remove is fine. */
+export async function removeContainer(engine: Engine, container: string): Promise<void> {
+  for (let pauseMs = 50; ; pauseMs *= 2) {
+    try {
+      await call(
+        'container remove',
+        (abortSignal) =>
+          engine.docker.getContainer(container).remove({ force: true, v: true, abortSignal }),
+        { timeoutMs: 120_000 },
+      );
+      return;
+    } catch (error) {
+      if (statusOf(error) === 404) return;
+      // Another removal of the same container is under way: wait for its end.
+      if (statusOf(error) !== 409 || pauseMs > 10_000) throw toSandboxError(error, container);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+/** Kills a container's processes and waits until none runs; its tree is kept. Throws SandboxLost when there is no container. */
+export async function stopContainer(engine: Engine, container: string): Promise<void> {
+  const handle = engine.docker.getContainer(container);
+  try {
+    const { State } = await call('container inspect', (abortSignal) =>
+      handle.inspect({ abortSignal }),
+    );
+    if (State.Paused)
+      await call('container unpause', (abortSignal) => handle.unpause({ abortSignal }));
+    if (State.Running)
+      await call('container stop', (abortSignal) => handle.stop({ t: 0, abortSignal }));
+  } catch (error) {
+    if (statusOf(error) !== 304) throw toSandboxError(error, container);
+  }
+}
+
+/** Why a container can't be used, or undefined when it runs. Throws EngineUnavailable. */
+export async function whyLost(engine: Engine, container: string): Promise<string | undefined> {
+  try {
+    const { State } = await call('container inspect', (abortSignal) =>
+      engine.docker.getContainer(container).inspect({ abortSignal }),
+    );
+    if (State.Paused) return 'it is paused';
+    return State.Running
+      ? undefined
+      : `it ended with code ${State.ExitCode}${State.OOMKilled ? ', out of memory' : ''}`;
+  } catch (error) {
+    if (statusOf(error) === 404) return 'it was removed';
+    throw toSandboxError(error, container);
+  }
+}
+
+/** An engine's answer about a container in the contract's terms: gone, stopped or paused is SandboxLost, trouble is EngineUnavailable. */
+export function toSandboxError(error: unknown, container: string): unknown {
+  const status = statusOf(error);
+  if (status === undefined) return error;
+  const reason = String((error as Error).message);
+  return status === 404 || status === 409
+    ? new SandboxLost(`Sandbox ${container.slice(0, 12)} is lost: ${reason}`, { cause: error })
+    : new EngineUnavailable(`The engine failed for sandbox ${container.slice(0, 12)}: ${reason}`, {
+        cause: error,
+      });
+}

@@ -1,0 +1,96 @@
+/** Prepared images: a base image, a snapshot's tree at /testbed, its set-up, and one commit. Built once per engine and key. */
+
+import { toEngineLabels } from '../domain/ids.ts';
+import { ImageError, type Images, type ImageSpec } from '../domain/ports.ts';
+import { prepareImage } from './prepare.ts';
+import { call, type Engine, statusOf } from './engine.ts';
+import { ensureBase } from './base-image.ts';
+
+/** What a prepared image is made of; `setup` is run by bash as root in /testbed, in order, with the network. */
+export interface PreparedImageSpec extends ImageSpec {
+  /** Text of a Dockerfile that makes the base image, in the place of `base`. It sees no files. */
+  dockerfile?: string;
+}
+
+export interface PreparedImages extends Images {
+  /**
+   * The prepared image of a key (letters, digits, `_`, `.`, `-`): the one that is there, or a new one (`built`). Callers of the
+   * same key share one build. Throws ImageError ('not-found': the base can't be had; 'build-failed': with the end of the
+   * output), EngineUnavailable.
+   */
+  prepare(
+    spec: PreparedImageSpec,
+    signal: AbortSignal,
+  ): Promise<{ imageId: string; built: boolean }>;
+}
+
+/** Where a prepared image is found again. */
+export function preparedTag(key: string): string {
+  return `twinpatch/prepared:${key}`;
+}
+
+/** Prepared images on an engine; what is built carries the installation's labels. */
+export function createImages(engine: Engine, options: { installation: string }): PreparedImages {
+  const building = new Map<string, Promise<string>>();
+
+  async function build(spec: PreparedImageSpec): Promise<string> {
+    const baseId = await ensureBase(engine, spec);
+    return prepareImage(engine, {
+      ...spec,
+      baseId,
+      tag: preparedTag(spec.key),
+      installation: options.installation,
+      imageLabels: toEngineLabels({ installation: options.installation, role: 'image' }),
+    });
+  }
+
+  return {
+    async prepare(spec, signal) {
+      if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(spec.key)) {
+        throw new ImageError(
+          'build-failed',
+          `${JSON.stringify(spec.key)} can't be the key of an image: use letters, digits, _ . -`,
+        );
+      }
+      signal.throwIfAborted();
+      const found = await findImage(engine, preparedTag(spec.key));
+      if (found !== undefined) return { imageId: found, built: false };
+      let work = building.get(spec.key);
+      const first = work === undefined;
+      if (work === undefined) {
+        // Nobody's signal ends the shared work: another caller may be waiting for it, and its time is limited.
+        work = build(spec).finally(() => building.delete(spec.key));
+        building.set(spec.key, work);
+      }
+      return { imageId: await untilAborted(work, signal), built: first };
+    },
+  };
+}
+
+/** The id of an image on the engine, or undefined. */
+export async function findImage(engine: Engine, reference: string): Promise<string | undefined> {
+  try {
+    return (await call('image inspect', () => engine.docker.getImage(reference).inspect())).Id;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
+}
+
+// --- internal ---
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {}); // it may fail after the caller has gone
+  let onAbort: () => void = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  aborted.catch(() => {});
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,207 @@
+/** Makes one prepared image in a container of its own, which is committed and removed. */
+
+import { REPOSITORY_PATH } from '../domain/ids.ts';
+import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
+import { SHOWN_OUTPUT_BYTES } from './base-image.ts';
+import { removeContainer, startContainer } from './container.ts';
+import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
+import { execute } from './exec.ts';
+import {
+  CREATE_AGENT,
+  FIND_TOOLS,
+  FINISH_TREE,
+  INSTALL_TOOLS,
+  RECEIVE_TREE,
+} from './image-scripts.ts';
+
+/** For each step that is ours: no repository's code runs in them, but large trees take time. */
+const STEP_TIMEOUT_MS = 10 * 60_000;
+
+export interface PrepareSpec extends ImageSpec {
+  baseId: string;
+  tag: string;
+  installation: string;
+  imageLabels: Record<string, string>;
+}
+
+/** Builds, commits and tags; returns the image id. Throws ImageError, EngineUnavailable. No container is left either way. */
+export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<string> {
+  const start = (network: boolean) =>
+    startContainer(engine, {
+      imageId: spec.baseId,
+      labels: { installation: spec.installation, role: 'prepare' },
+      limits: spec.limits,
+      network,
+    });
+  let container: string | undefined;
+  try {
+    container = await start(spec.setup.length > 0);
+    const tools = await runScript(engine, container, FIND_TOOLS, 'sh');
+    if (!tools.output.includes('complete')) {
+      if (spec.setup.length === 0) {
+        await removeContainer(engine, container);
+        container = await start(true);
+      }
+      await installTools(engine, container, spec.base, tools.output.trim());
+    }
+    await ownStep(engine, container, 'create the agent user', CREATE_AGENT);
+    await putTree(engine, container, spec);
+    await ownStep(engine, container, 'take in the tree', RECEIVE_TREE);
+    await runSetup(engine, container, spec);
+    await ownStep(engine, container, 'commit the tree', FINISH_TREE);
+    return await commit(engine, container, spec);
+  } catch (error) {
+    if (
+      error instanceof ImageError ||
+      error instanceof EngineUnavailable ||
+      isConnectionError(error)
+    )
+      throw error;
+    throw new ImageError(
+      'build-failed',
+      `The image for ${spec.base} can't be prepared: ${String((error as Error).message)}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    if (container !== undefined) await removeContainer(engine, container);
+  }
+}
+
+// --- internal ---
+
+interface ScriptResult {
+  exitCode: number;
+  /** The end of what it wrote. */
+  output: string;
+}
+
+async function runScript(
+  engine: Engine,
+  container: string,
+  script: string,
+  shell: 'sh' | 'bash',
+  timeoutMs = STEP_TIMEOUT_MS,
+): Promise<ScriptResult> {
+  let output = Buffer.alloc(0);
+  const exitCode = await execute(engine, container, {
+    command: [shell, '-c', script],
+    user: '0:0',
+    env: [
+      'HOME=/root',
+      'CI=1',
+      'PIP_NO_INPUT=1',
+      'PIP_ROOT_USER_ACTION=ignore',
+      'DEBIAN_FRONTEND=noninteractive',
+      'GIT_TERMINAL_PROMPT=0',
+    ],
+    workingDirectory:
+      script === FIND_TOOLS || script === INSTALL_TOOLS || script === CREATE_AGENT
+        ? '/'
+        : REPOSITORY_PATH,
+    timeoutMs,
+    onOutput: (_stream, piece) => {
+      output = Buffer.concat([output, piece]).subarray(-SHOWN_OUTPUT_BYTES);
+    },
+  });
+  return { exitCode, output: output.toString('utf8') };
+}
+
+async function installTools(
+  engine: Engine,
+  container: string,
+  base: string,
+  missing: string,
+): Promise<void> {
+  const { exitCode, output } = await runScript(engine, container, INSTALL_TOOLS, 'sh');
+  const tools = await runScript(engine, container, FIND_TOOLS, 'sh');
+  if (tools.output.includes('complete')) return;
+  const why =
+    exitCode === 3
+      ? 'it has none of apt-get, apk, dnf, microdnf'
+      : `installing them failed:\n${output}`;
+  throw new ImageError(
+    'build-failed',
+    `The image ${base} lacks what a sandbox needs (${missing.replace('missing ', '')}), and ${why}. ` +
+      'Add bash, git, util-linux, coreutils and findutils to the image, or name another one in environment.image.',
+  );
+}
+
+/** A step of our own: it fails only where the image or the host is broken. */
+async function ownStep(
+  engine: Engine,
+  container: string,
+  task: string,
+  script: string,
+): Promise<void> {
+  const { exitCode, output } = await runScript(engine, container, script, 'sh');
+  if (exitCode !== 0)
+    throw new ImageError(
+      'build-failed',
+      `Preparing the image failed to ${task} (code ${exitCode}):\n${output}`,
+    );
+}
+
+async function putTree(engine: Engine, container: string, spec: PrepareSpec): Promise<void> {
+  const snapshot = await spec.snapshot();
+  try {
+    await call(
+      'tree upload',
+      (abortSignal) =>
+        engine.docker
+          .getContainer(container)
+          .putArchive(snapshot, { path: REPOSITORY_PATH, abortSignal }),
+      { timeoutMs: STEP_TIMEOUT_MS },
+    );
+  } catch (error) {
+    if (statusOf(error) === undefined) throw error;
+    throw new ImageError(
+      'build-failed',
+      `The engine refused the snapshot's tar: ${String((error as Error).message)}`,
+      { cause: error },
+    );
+  }
+}
+
+async function runSetup(engine: Engine, container: string, spec: PrepareSpec): Promise<void> {
+  const deadline = Date.now() + spec.setupTimeoutMs;
+  for (const [index, command] of spec.setup.entries()) {
+    const where = `environment.setup[${index}] (${command.split('\n')[0]})`;
+    const leftMs = deadline - Date.now();
+    const tooSlow = () =>
+      new ImageError(
+        'build-failed',
+        `${where} was not done in the ${spec.setupTimeoutMs / 1000} s that all of the set-up has.`,
+      );
+    if (leftMs <= 0) throw tooSlow();
+    try {
+      const { exitCode, output } = await runScript(engine, container, command, 'bash', leftMs);
+      if (exitCode !== 0)
+        throw new ImageError('build-failed', `${where} ended with code ${exitCode}:\n${output}`);
+    } catch (error) {
+      if (error instanceof EngineUnavailable && Date.now() >= deadline) throw tooSlow();
+      throw error;
+    }
+  }
+}
+
+async function commit(engine: Engine, container: string, spec: PrepareSpec): Promise<string> {
+  // Stopped first: no process of the set-up may write while the tree is taken.
+  await call('container stop', (abortSignal) =>
+    engine.docker.getContainer(container).stop({ t: 0, abortSignal }),
+  );
+  const [repo, tag] = spec.tag.split(':') as [string, string];
+  const labels = Object.entries(spec.imageLabels).map(
+    ([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`,
+  );
+  const committed = (await call(
+    'image commit',
+    (abortSignal) =>
+      engine.docker
+        .getContainer(container)
+        .commit({ repo, tag, changes: [...labels, `WORKDIR ${REPOSITORY_PATH}`], abortSignal }),
+    { timeoutMs: STEP_TIMEOUT_MS },
+  )) as { Id: string };
+  return committed.Id;
+}

@@ -1,0 +1,121 @@
+/** Lists and removes what carries our labels, and nothing else. */
+
+import { type Labels, readLabel, type SandboxRole, toLabelFilters } from '../domain/ids.ts';
+import { removeContainer } from './container.ts';
+import { call, type Engine, statusOf } from './engine.ts';
+
+export interface OwnContainer {
+  id: string;
+  name: string;
+  labels: Partial<Labels> & { role: SandboxRole };
+  running: boolean;
+  /** Milliseconds since the epoch, by the engine's clock. */
+  createdAt: number;
+}
+
+export interface OwnImage {
+  id: string;
+  tags: string[];
+  bytes: number;
+  createdAt: number;
+}
+
+export interface Reaper {
+  /** Containers of this installation, of one batch or of all. */
+  list(filter?: { batch?: string }): Promise<OwnContainer[]>;
+  /** Removes each container of this installation for which `keep` says no; returns those removed. */
+  reap(options: {
+    keep: (container: OwnContainer) => boolean | Promise<boolean>;
+  }): Promise<OwnContainer[]>;
+  /** Removes the containers of this installation, of one batch or of all. */
+  removeAll(filter?: { batch?: string }): Promise<OwnContainer[]>;
+  /** Prepared images of this installation. */
+  listImages(): Promise<OwnImage[]>;
+  /** Removes prepared images; one that a container uses stays. Returns the ids removed. */
+  removeImages(ids: string[]): Promise<string[]>;
+}
+
+/** The reaper of one installation. */
+export function createReaper({
+  engine,
+  installation,
+}: {
+  engine: Engine;
+  installation: string;
+}): Reaper {
+  async function list(filter: { batch?: string } = {}): Promise<OwnContainer[]> {
+    const listed = await call('container list', (abortSignal) =>
+      engine.docker.listContainers({
+        all: true,
+        filters: { label: toLabelFilters({ installation, ...filter }) },
+        abortSignal,
+      }),
+    );
+    return listed.map((container) => ({
+      id: container.Id,
+      name: (container.Names[0] ?? '').replace(/^\//, ''),
+      labels: ownLabels(container.Labels),
+      running: container.State === 'running',
+      createdAt: container.Created * 1000,
+    }));
+  }
+
+  async function reap({ keep }: Parameters<Reaper['reap']>[0]) {
+    const removed: OwnContainer[] = [];
+    for (const container of await list()) {
+      if (await keep(container)) continue;
+      await removeContainer(engine, container.id);
+      removed.push(container);
+    }
+    return removed;
+  }
+
+  return {
+    list,
+    reap,
+    async removeAll(filter = {}) {
+      const containers = await list(filter);
+      await Promise.all(containers.map(({ id }) => removeContainer(engine, id)));
+      return containers;
+    },
+    async listImages() {
+      const images = await call('image list', (abortSignal) =>
+        engine.docker.listImages({
+          filters: { label: toLabelFilters({ installation, role: 'image' }) },
+          abortSignal,
+        }),
+      );
+      return images.map((image) => ({
+        id: image.Id,
+        tags: image.RepoTags ?? [],
+        bytes: image.Size,
+        createdAt: image.Created * 1000,
+      }));
+    },
+    async removeImages(ids) {
+      const removed: string[] = [];
+      for (const id of ids) {
+        try {
+          await call('image remove', (abortSignal) =>
+            engine.docker.getImage(id).remove({ abortSignal }),
+          );
+          removed.push(id);
+        } catch (error) {
+          if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+        }
+      }
+      return removed;
+    },
+  };
+}
+
+// --- internal ---
+
+function ownLabels(labels: Record<string, string>): OwnContainer['labels'] {
+  const own: Partial<Record<keyof Labels, string>> = {};
+  for (const name of ['installation', 'role', 'batch', 'sample', 'rollout'] as const) {
+    const value = readLabel(labels, name);
+    if (value !== undefined) own[name] = value;
+  }
+  return own as OwnContainer['labels'];
+}

@@ -1,0 +1,124 @@
+/** Starts, finds and removes the sandboxes of rollouts on one engine. */
+
+import pLimit from 'p-limit';
+
+import { type Labels, readLabel } from '../domain/ids.ts';
+import { ImageError, type Sandbox, type Sandboxes, type SandboxSpec } from '../domain/ports.ts';
+import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
+import { createDockerSandbox } from './docker-sandbox.ts';
+import { call, type Engine, statusOf } from './engine.ts';
+import { createReaper, type Reaper } from './reaper.ts';
+
+/** Starting is the engine's most expensive work; more at once only makes each slower. */
+const STARTS_PER_CPU = 2;
+
+export interface DockerSandboxes extends Sandboxes, Reaper {
+  /**
+   * A fresh sandbox for a rollout; one that an earlier try of the same rollout left is removed first. Throws ImageError
+   * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
+   */
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
+  /** The running sandbox of a rollout that another process started, or undefined. */
+  find(rolloutId: string): Promise<Sandbox | undefined>;
+  /** Removes a rollout's sandbox; there need not be one. */
+  remove(rolloutId: string): Promise<void>;
+}
+
+/** Sandboxes of one installation, the name under which this host's containers are known as ours. */
+export function createSandboxes(options: {
+  engine: Engine;
+  installation: string;
+}): DockerSandboxes {
+  const { engine, installation } = options;
+  const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
+
+  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    signal.throwIfAborted();
+    const name = containerName(installation, spec.labels.rollout);
+    const labels: Labels = { installation, role: 'rollout', ...spec.labels };
+    await removeContainer(engine, name);
+    try {
+      const environment = await agentEnvironment(engine, spec.imageId);
+      const container = await startContainer(
+        engine,
+        { imageId: spec.imageId, name, labels, limits: spec.limits, network: false },
+        signal,
+      );
+      return createDockerSandbox(
+        engine,
+        { engine: engine.id, container, imageId: spec.imageId },
+        environment,
+      );
+    } catch (error) {
+      if (signal.aborted) await removeContainer(engine, name);
+      if (statusOf(error) === 404) {
+        throw new ImageError(
+          'not-found',
+          `The prepared image ${spec.imageId} is gone from this host. Prepare it again.`,
+          { cause: error },
+        );
+      }
+      throw toSandboxError(error, name);
+    }
+  }
+
+  return {
+    ...createReaper({ engine, installation }),
+    start: (spec, signal) => limitStarts(() => start(spec, signal)),
+    async find(rolloutId) {
+      try {
+        const found = await call('container inspect', (abortSignal) =>
+          engine.docker
+            .getContainer(containerName(installation, rolloutId))
+            .inspect({ abortSignal }),
+        );
+        if (!found.State.Running || readLabel(found.Config.Labels, 'installation') !== installation)
+          return undefined;
+        const ref = { engine: engine.id, container: found.Id, imageId: found.Image };
+        return createDockerSandbox(engine, ref, await agentEnvironment(engine, found.Image));
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw toSandboxError(error, rolloutId);
+      }
+    },
+    remove: (rolloutId) => removeContainer(engine, containerName(installation, rolloutId)),
+  };
+}
+
+/**
+ * All that the agent's commands start with: what the image sets, since a toolchain is not found without it, less what would
+ * change how programs are loaded, and our own values over it.
+ */
+export function toAgentEnvironment(imageEnvironment: string[]): Record<string, string> {
+  const ofImage = imageEnvironment.flatMap((entry): [string, string][] => {
+    const at = entry.indexOf('=');
+    const name = entry.slice(0, at);
+    return at < 1 || /^(LD_.*|BASH_ENV|ENV|PS4|HOSTNAME)$/.test(name)
+      ? []
+      : [[name, entry.slice(at + 1)]];
+  });
+  return {
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    ...Object.fromEntries(ofImage),
+    HOME: '/home/agent',
+    USER: 'agent',
+    LANG: 'C.UTF-8',
+    TERM: 'dumb',
+    PAGER: 'cat',
+    GIT_PAGER: 'cat',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_EDITOR: 'true',
+    CI: '1',
+    PIP_NO_INPUT: '1',
+    PIP_DISABLE_PIP_VERSION_CHECK: '1',
+    PYTHONDONTWRITEBYTECODE: '1',
+    DEBIAN_FRONTEND: 'noninteractive',
+  };
+}
+
+// --- internal ---
+
+async function agentEnvironment(engine: Engine, imageId: string): Promise<Record<string, string>> {
+  const image = await call('image inspect', () => engine.docker.getImage(imageId).inspect());
+  return toAgentEnvironment(image.Config.Env ?? []);
+}

@@ -1,0 +1,61 @@
+/** A prepared image of a small tree on a real engine, and the limits that tests use. */
+
+import tar from 'tar-stream';
+
+import type { SandboxLimits } from '../../domain/ports.ts';
+import { type Engine } from '../../sandbox/engine.ts';
+import { createImages } from '../../sandbox/image.ts';
+
+export const BASE_IMAGE = 'twinpatch/base:bookworm';
+
+export const LIMITS: SandboxLimits = {
+  memoryBytes: 512 * 1024 ** 2,
+  cpus: 2,
+  maxProcesses: 256,
+  maxFileBytes: 256 * 1024 ** 2,
+};
+
+export interface TreeFile {
+  content?: string | Buffer;
+  mode?: number;
+  link?: string;
+}
+
+/** A tar of a tree, as a snapshot is. */
+export function toTar(tree: Record<string, string | Buffer | TreeFile>): NodeJS.ReadableStream {
+  const pack = tar.pack();
+  for (const [name, value] of Object.entries(tree)) {
+    const file: TreeFile =
+      typeof value === 'string' || Buffer.isBuffer(value) ? { content: value } : value;
+    if (file.link !== undefined) pack.entry({ name, type: 'symlink', linkname: file.link });
+    else pack.entry({ name, mode: file.mode ?? 0o644 }, file.content ?? '');
+  }
+  pack.finalize();
+  return pack as unknown as NodeJS.ReadableStream;
+}
+
+/** A name that no other run of the tests has. */
+export function uniqueName(prefix: string): string {
+  return `${prefix}-${process.pid}-${Date.now().toString(36)}`;
+}
+
+/** Prepares an image of a tree and returns its id. */
+export async function prepareTree(
+  engine: Engine,
+  installation: string,
+  tree: Record<string, string | Buffer | TreeFile>,
+  options: { setup?: string[]; key?: string; base?: string } = {},
+): Promise<string> {
+  const { imageId } = await createImages(engine, { installation }).prepare(
+    {
+      key: options.key ?? installation,
+      base: options.base ?? BASE_IMAGE,
+      snapshot: async () => toTar(tree),
+      setup: options.setup ?? [],
+      limits: LIMITS,
+      setupTimeoutMs: 60_000,
+    },
+    new AbortController().signal,
+  );
+  return imageId;
+}
