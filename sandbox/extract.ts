@@ -40,10 +40,8 @@ const VERIFIER_LIMITS = {
 class CapPassed extends Error {}
 
 /** Extractor of one engine; its verifier containers carry the installation's labels. */
-export function createExtractor(
-  engine: Engine,
-  { installation }: { installation: string },
-): PatchExtractor {
+export function createExtractor(options: { engine: Engine; installation: string }): PatchExtractor {
+  const { engine, installation } = options;
   return {
     /** Stops the sandbox if it runs. Throws SandboxLost, EngineUnavailable. Repeated, it gives the same. */
     async extract(sandbox, caps) {
