@@ -20,7 +20,7 @@ export async function installPackages(packages, log) {
   const options = { timeoutMs: 10 * 60_000, env: { DEBIAN_FRONTEND: 'noninteractive' } };
   const patience = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=2'];
   // One dead third-party source fails the update though the packages wanted here are known.
-  const update = await run('apt-get', [...patience, 'update'], options).catch(String);
+  const trouble = await run('apt-get', [...patience, 'update'], options).then(() => '', messageOf);
   try {
     await run(
       'apt-get',
@@ -28,9 +28,7 @@ export async function installPackages(packages, log) {
       options,
     );
   } catch (error) {
-    throw new Error(`${messageOf(error)}\n${update}`, {
-      cause: error,
-    });
+    throw new Error(`${messageOf(error)}\n${trouble}`.trim(), { cause: error });
   }
 }
 

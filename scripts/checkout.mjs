@@ -31,7 +31,8 @@ export async function ensurePackages(log) {
   return exclusively('npm-packages', log, async () => {
     if (isInstalled()) return 'as in package-lock.json';
     log('npm ci');
-    await npm(['ci', '--no-audit', '--no-fund']);
+    // No package needs its install script, and what our own `prepare` does is the next step, with its errors shown.
+    await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
     return 'installed from package-lock.json';
   });
 }

@@ -36,7 +36,7 @@ export function isProgram(path) {
 }
 
 /**
- * Runs a program to its end and gives its stdout; rejects with the last lines it said.
+ * Runs a program to its end and gives its stdout; rejects with an excerpt of what it said.
  * @param {string} program
  * @param {string[]} args
  * @param {{ timeoutMs: number, env?: Record<string, string>, cwd?: string }} options
@@ -53,7 +53,7 @@ export function run(program, args, { timeoutMs, env, cwd }) {
     const child = execFile(program, args, options, (error, stdout, stderr) => {
       if (!error) return resolve(stdout);
       const end = error.killed ? `no end after ${timeoutMs / 1000} s` : `exit ${error.code}`;
-      const said = lastLines(stderr.trim() ? stderr : stdout, 8);
+      const said = excerpt(`${stdout.trim()}\n${stderr.trim()}`.trim());
       reject(new Error(`${[program, ...args].join(' ')}: ${end}\n${said}`, { cause: error }));
     });
     child.stdin?.end();
@@ -67,4 +67,16 @@ export function run(program, args, { timeoutMs, env, cwd }) {
  */
 export function lastLines(text, count) {
   return text.trimEnd().split('\n').slice(-count).join('\n');
+}
+
+/**
+ * The beginning and the end: some programs say first what went wrong, others last.
+ * @param {string} text
+ * @returns {string}
+ */
+function excerpt(text) {
+  const lines = text.trimEnd().split('\n');
+  return lines.length <= 16
+    ? lines.join('\n')
+    : [...lines.slice(0, 8), '…', ...lines.slice(-7)].join('\n');
 }

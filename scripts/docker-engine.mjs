@@ -110,7 +110,7 @@ function liveProcess(pidFile, name) {
   const pid = Number(readFileSync(pidFile, 'utf8'));
   const commandLine = `/proc/${pid}/cmdline`; // empty for a zombie
   if (existsSync(commandLine) && readFileSync(commandLine, 'utf8').includes(name)) return pid;
-  rmSync(pidFile, { force: true });
+  if (process.getuid?.() === 0) rmSync(pidFile, { force: true });
   return undefined;
 }
 
@@ -132,7 +132,7 @@ async function startDockerd(log) {
   const engine = await answer(() => end() !== undefined);
   if (engine) return engine;
   const said = lastLines(readFileSync(logFile, 'utf8'), 8);
-  const next = /overlay/.test(said)
+  const next = /overlay.*not supported|driver not supported/.test(said)
     ? 'Its data folder must lie on ext4, or on xfs with ftype=1: put {"data-root": "/FOLDER/ON/SUCH/A/DISK"} into /etc/docker/daemon.json and try again.'
     : `All it said is in ${logFile}`;
   throw new SetupError(`dockerd didn't start (${end() ?? 'no answer'}).\n${said}\n${next}`);
@@ -145,7 +145,7 @@ async function startDockerd(log) {
  */
 function spawnDockerd(logFile) {
   liveProcess('/var/run/docker/containerd/containerd.pid', 'containerd');
-  const output = openSync(logFile, 'w');
+  const output = openSync(logFile, 'a');
   const command = [findProgram('dockerd') ?? 'dockerd', ...daemonFlags()];
   const daemon = spawn('bash', ['-c', CLOSE_INHERITED, 'dockerd', ...command], {
     detached: true,

@@ -12,7 +12,7 @@ const isReady = node('scripts/setup.mjs');
 const isGreen = isReady && vitest(process.argv.slice(2));
 const { passed, failed, skipped } = counts();
 rmSync(scratch, { recursive: true, force: true });
-process.exitCode = isGreen && failed === 0 ? 0 : 1;
+process.exitCode = isGreen && failed === 0 && passed > 0 ? 0 : 1;
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 
 /**
