@@ -1,0 +1,87 @@
+/** A folder that is replaced whole: readers see the old content or the new, never a part. */
+
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+/** The export cannot be made as asked; the message says why and what to do. */
+export class DatasetError extends Error {
+  override readonly name = 'DatasetError';
+}
+
+/**
+ * Lets `fill` write files, on the disk when it returns, into a new folder that then becomes `directory`; where `fill` throws,
+ * all stays as it was. Throws DatasetError where `directory` holds a file whose name is not one of `ours`.
+ */
+export async function replaceFolder<T>(
+  directory: string,
+  ours: RegExp,
+  fill: (folder: string) => Promise<T>,
+): Promise<T> {
+  const path = resolve(directory);
+  const partial = `${path}.twinpatch-partial`;
+  await recoverReplaced(path);
+  await refuseForeignFiles(path, ours);
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial, { recursive: true });
+  try {
+    const result = await fill(partial);
+    await syncFolder(partial);
+    // The export may have taken an hour: somebody can have put a file there meanwhile.
+    await refuseForeignFiles(path, ours);
+    await swap(path, partial);
+    return result;
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+// --- internal ---
+
+function replacedName(path: string): string {
+  return `${path}.twinpatch-replaced`;
+}
+
+/** Between the two renames of `swap` a crash leaves the earlier content under its other name. */
+async function recoverReplaced(path: string): Promise<void> {
+  const isThere = await readdir(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) await rm(replacedName(path), { recursive: true, force: true });
+  else await rename(replacedName(path), path).catch(ignoreMissing);
+}
+
+async function refuseForeignFiles(path: string, ours: RegExp): Promise<void> {
+  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new DatasetError(
+      `${path} is no folder that can be written to (${error.message}): choose another one`,
+      { cause: error },
+    );
+  });
+  const foreign = names.find((name) => !ours.test(name));
+  if (foreign === undefined) return;
+  throw new DatasetError(
+    `${path} holds ${foreign}, which is not of an export and would be lost: choose an empty or a new folder`,
+  );
+}
+
+async function swap(path: string, replacement: string): Promise<void> {
+  await rename(path, replacedName(path)).catch(ignoreMissing);
+  await rename(replacement, path);
+  await syncFolder(dirname(path));
+  await rm(replacedName(path), { recursive: true, force: true });
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

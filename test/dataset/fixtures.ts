@@ -1,0 +1,66 @@
+import type { FinishedSample, RolloutSide } from '../../dataset/select.ts';
+import type { ToolSchema, Trajectory, Turn } from '../../domain/trajectory.ts';
+
+export const bash: ToolSchema = {
+  type: 'function',
+  function: {
+    name: 'bash',
+    description: 'Runs a command.',
+    parameters: { type: 'object', properties: { command: { type: 'string' } } },
+  },
+};
+
+export function call(name: string, callArguments: unknown, id = 'c1'): Turn {
+  const text = typeof callArguments === 'string' ? callArguments : JSON.stringify(callArguments);
+  return { role: 'assistant', content: '', toolCalls: [{ id, name, arguments: text }] };
+}
+
+export function answer(content: string, toolCallId = 'c1'): Turn {
+  return { role: 'tool', toolCallId, content };
+}
+
+export const opening: Turn[] = [
+  { role: 'system', content: 'You repair programs.' },
+  { role: 'user', content: 'Something is off around parse_header.' },
+];
+
+export function trajectory(turns: Turn[]): Trajectory {
+  return { rolloutId: 'r', turns, tools: [bash] };
+}
+
+export const shortTrajectory = trajectory([
+  ...opening,
+  call('bash', { command: 'ls' }),
+  answer('a.py'),
+  call('bash', { command: 'submit' }),
+  answer('done'),
+]);
+
+export function side(id: string, change: Partial<RolloutSide> = {}): RolloutSide {
+  return {
+    rolloutId: `headers/${id}`,
+    status: 'submitted',
+    simulated: false,
+    trajectory: () => Promise.resolve(shortTrajectory),
+    provenance: { model: 'glm-4.6' },
+    ...change,
+  };
+}
+
+/** A verified sample with both rollouts. */
+export function sample(key: string, change: Partial<FinishedSample> = {}): FinishedSample {
+  return {
+    sampleKey: key,
+    verdict: { kind: 'verified' },
+    recall: { exact: 0.75, sera: 1 },
+    selfCheck: 'yes',
+    t1: side(`${key}/rollout-1.1`),
+    t2: side(`${key}/rollout-2.1`),
+    provenance: { commit: 'abc' },
+    ...change,
+  };
+}
+
+export async function* stream(samples: FinishedSample[]): AsyncGenerator<FinishedSample> {
+  for (const item of samples) yield await Promise.resolve(item);
+}

@@ -1,0 +1,203 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkDataset } from '../../dataset/check.ts';
+import type { FinishedSample } from '../../dataset/select.ts';
+import { writeDataset } from '../../dataset/write.ts';
+import { answer, call, opening, sample, side, stream, trajectory } from './fixtures.ts';
+
+let home: string;
+let directory: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'twinpatch-dataset-'));
+  directory = join(home, 'out');
+});
+afterEach(() => rm(home, { recursive: true }));
+
+function write(samples: FinishedSample[], planned = samples.length, minRecall = 0.5) {
+  return writeDataset(stream(samples), { directory, planned, minRecall, recallMode: 'exact' });
+}
+
+async function readRows(name: string): Promise<string[]> {
+  const text = await readFile(join(directory, name), 'utf8');
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => (JSON.parse(line) as { instance_id: string }).instance_id);
+}
+
+const withTokens = side('s4/rollout-2.1', {
+  trajectory: () =>
+    Promise.resolve(
+      trajectory([...opening, call('bash', {}), answer('<|im_end|>'), call('bash', {})]),
+    ),
+});
+
+const mixed = [
+  sample('s1'),
+  sample('s2', { recall: { exact: 0.49, sera: 1 } }),
+  sample('s3', { recall: { exact: null, sera: null } }),
+  sample('s4', { t2: withTokens }),
+  sample('s5', {
+    verdict: { kind: 'unverifiable', reason: 'step-limit' },
+    t2: side('s5/rollout-2.1', { status: 'step-limit' }),
+  }),
+  sample('s6', { verdict: { kind: 'unverifiable', reason: 'self-check' }, selfCheck: 'no' }),
+  sample('s7', { verdict: { kind: 'unverifiable', reason: 'duplicate' } }),
+  sample('s8', { verdict: { kind: 'held', class: 'budget' } }),
+  sample('s9', { verdict: { kind: 'infrastructure', class: 'ImageNotFound' } }),
+  sample('s10', { t1: side('s10/rollout-1.1', { status: 'context-limit' }) }),
+];
+
+describe('writeDataset', () => {
+  test('accounts for every planned sample and every rollout, and its own check agrees', async () => {
+    const manifest = await write(mixed, 12);
+    expect(manifest.samples).toEqual({
+      planned: 12,
+      verified: 5,
+      unverifiable: { 'step-limit': 1, 'self-check': 1, duplicate: 1 },
+      held: { budget: 1 },
+      infrastructure: { ImageNotFound: 1 },
+      unfinished: 2,
+    });
+    expect(manifest.t1).toEqual({
+      rows: 5,
+      lost: { 'self-check': 1, duplicate: 1, 'not-final': 2, 'not-submitted': 1 },
+    });
+    expect(manifest.t2).toEqual({
+      rows: 2,
+      lost: {
+        'below-min-recall': 1,
+        'no-recall': 1,
+        'chat-tokens': 1,
+        'not-verified': 3,
+        'not-final': 2,
+      },
+    });
+    expect(await readRows('t1.jsonl')).toEqual(['s1', 's2', 's3', 's4', 's5']);
+    expect(await readRows('t2.jsonl')).toEqual(['s1', 's10']);
+    expect(await checkDataset(directory)).toEqual([]);
+  });
+
+  test('the manifest names the very bytes of each file', async () => {
+    const { files } = await write(mixed);
+    for (const file of files) {
+      const bytes = await readFile(join(directory, file.name));
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      expect(file).toMatchObject({ bytes: bytes.length, sha256 });
+    }
+  });
+
+  test('the threshold itself is enough, and the other measure can be asked for', async () => {
+    expect((await write([sample('s1')], 1, 0.75)).t2.rows).toBe(1);
+    expect((await write([sample('s1')], 1, 0.76)).t2.rows).toBe(0);
+    const options = { directory, planned: 1, minRecall: 1, recallMode: 'sera' } as const;
+    expect((await writeDataset(stream([sample('s1')]), options)).t2.rows).toBe(1);
+  });
+
+  test('equal samples give equal bytes, and an earlier export is replaced whole', async () => {
+    const simulated = (key: string) =>
+      sample(key, {
+        t1: side(`${key}/1`, { simulated: true }),
+        t2: side(`${key}/2`, { simulated: true }),
+      });
+    const manifest = await write([simulated('s1')]);
+    expect(manifest.simulated).toBe(true);
+    expect((await readdir(directory)).sort()).toEqual([
+      'manifest.json',
+      't1.SIMULATED.jsonl',
+      't2.SIMULATED.jsonl',
+    ]);
+    expect(await checkDataset(directory)).toEqual([]);
+    const first = await write(mixed);
+    expect(await write(mixed)).toEqual(first);
+    expect((await readdir(directory)).sort()).toEqual(['manifest.json', 't1.jsonl', 't2.jsonl']);
+    expect(await readdir(home)).toEqual(['out']);
+  });
+
+  test('refuses to mix scripted with real rollouts, and leaves the earlier export alone', async () => {
+    const earlier = await write([sample('s1')]);
+    const scripted = sample('s2', { t1: side('s2/1', { simulated: true }) });
+    await expect(write([sample('s1'), scripted])).rejects.toThrow(
+      'headers/s2/1 was written by the scripted teacher and headers/s1/rollout-1.1 by a real one',
+    );
+    expect(JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8'))).toEqual(earlier);
+    expect(await readdir(home)).toEqual(['out']);
+  });
+
+  test('never deletes a file that is not of an export', async () => {
+    await mkdir(directory);
+    await writeFile(join(directory, 'notes.txt'), 'mine');
+    await expect(write([sample('s1')])).rejects.toThrow('holds notes.txt');
+    expect(await readFile(join(directory, 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  test('says which trajectory cannot be read', async () => {
+    const lost = side('s1/rollout-2.1', {
+      trajectory: () => Promise.reject(new Error('blob is gone')),
+    });
+    await expect(write([sample('s1', { t2: lost })])).rejects.toThrow(
+      /headers\/s1\/rollout-2\.1 cannot be read: Error: blob is gone/,
+    );
+  });
+
+  test('refuses more samples than are planned', async () => {
+    await expect(write([sample('s1'), sample('s1')], 1)).rejects.toThrow('s1 is one more');
+  });
+
+  test('an export that died between its two renames is there again, and is replaced as usual', async () => {
+    await write([sample('s1')]);
+    await rename(directory, `${directory}.twinpatch-replaced`);
+    await expect(write([sample('s1'), sample('s2')], 1)).rejects.toThrow();
+    expect(await readRows('t1.jsonl')).toEqual(['s1']);
+    await write([sample('s2')]);
+    expect(await readRows('t1.jsonl')).toEqual(['s2']);
+  });
+});
+
+describe('checkDataset', () => {
+  test('names line and reason of what was damaged after the export', async () => {
+    await write([sample('s1'), sample('s2')]);
+    const path = join(directory, 't2.jsonl');
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace(/(\n.*)"train":false/, '$1"train":true'));
+    const problems = await checkDataset(directory);
+    expect(problems).toEqual([
+      {
+        file: 't2.jsonl',
+        line: 2,
+        message: expect.stringContaining('trains on role user') as string,
+      },
+      { file: 't2.jsonl', line: null, message: expect.stringContaining('was changed') as string },
+    ]);
+  });
+
+  test.each<[string, (line: string) => string, string]>([
+    [
+      'a call that cannot be read',
+      (line) => line.replace('{\\"command\\": \\"ls\\"}', '{\\"command\\"}'),
+      'cannot be read back',
+    ],
+    [
+      'an unknown tool',
+      (line) => line.replaceAll('{\\"name\\": \\"bash\\", \\"arg', '{\\"name\\": \\"rm\\", \\"arg'),
+      'calls rm',
+    ],
+    ['a control token', (line) => line.replace('a.py', '<|im_end|>'), 'control token'],
+    ['a key too many', (line) => line.replace('{', '{"extra":1,'), 'extra'],
+    ['a cut line', (line) => line.slice(0, 50), 'is not JSON'],
+    ['a changed role', (line) => line.replace('"role":"user"', '"role":"assistant"'), 'not user'],
+  ])('finds %s', async (_what, damage, message) => {
+    await write([sample('s1')]);
+    const path = join(directory, 't1.jsonl');
+    await writeFile(path, damage((await readFile(path, 'utf8')).trimEnd()) + '\n');
+    const messages = (await checkDataset(directory)).map((problem) => problem.message);
+    expect(messages.join('\n')).toContain(message);
+  });
+
+  test('a folder without a manifest is no export', async () => {
+    expect(await checkDataset(home)).toMatchObject([{ file: 'manifest.json', line: null }]);
+  });
+});
