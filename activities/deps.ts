@@ -10,11 +10,16 @@ export interface MainDeps {
   hash: Hash;
   /** The batch's teacher; every reply it returns is in the spend ledger. */
   teacherFor(batch: BatchRecord): Promise<Teacher>;
+  /** What the batch's endpoints are waited for just now, in words. */
+  waitingFor(batchId: string): string | undefined;
   /** Those of these samples whose workflow has closed, or was never there. */
   closedSamples(batchId: string, keys: string[]): Promise<string[]>;
 }
 
-export interface RolloutDeps extends Pick<MainDeps, 'store' | 'hash' | 'teacherFor'> {
+export interface RolloutDeps extends Pick<
+  MainDeps,
+  'store' | 'hash' | 'teacherFor' | 'waitingFor'
+> {
   images: Images;
   sandboxes: Sandboxes;
   extractor: PatchExtractor;

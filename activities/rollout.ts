@@ -18,78 +18,89 @@ const MAX_PATCH_ENTRIES = 10_000;
 const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
 
-export function createRollout({ store, hash, teacherFor, sandboxes, extractor }: RolloutDeps) {
+export function createRollout({
+  store,
+  hash,
+  teacherFor,
+  waitingFor,
+  sandboxes,
+  extractor,
+}: RolloutDeps) {
   /** Returns the rollout's result, from the ledger when it is there. A rollout that was cut starts again, its cost booked. */
   return function rollout(input: RolloutInput): Promise<RolloutResult> {
-    return runStage('starting', async ({ signal, report }) => {
-      const startedAt = Date.now();
-      const { batch, sample } = await readSample(store, input);
-      const plan = toRolloutPlan(batch, input, await statementOf(store, batch, sample, input));
-      const name = rolloutName(batch, sample, input, plan, hash);
-      const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
-      const finished = await store.ledger.get<RolloutResult>(key);
-      if (finished !== undefined) return finished;
+    return runStage(
+      'starting',
+      async ({ signal, report }) => {
+        const startedAt = Date.now();
+        const { batch, sample } = await readSample(store, input);
+        const plan = toRolloutPlan(batch, input, await statementOf(store, batch, sample, input));
+        const name = rolloutName(batch, sample, input, plan, hash);
+        const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
+        const finished = await store.ledger.get<RolloutResult>(key);
+        if (finished !== undefined) return finished;
 
-      const teacher = await teacherFor(batch);
-      const lease = await store.leases.take(plan.rolloutId);
-      let sandbox: Sandbox | undefined;
-      try {
-        if (lease.fruitless >= MAX_FRUITLESS) {
-          throw held(
-            'no-progress',
-            `${lease.fruitless} owners in a row were lost before rollout ${plan.rolloutId} got any further`,
+        const teacher = await teacherFor(batch);
+        const lease = await store.leases.take(plan.rolloutId);
+        let sandbox: Sandbox | undefined;
+        try {
+          if (lease.fruitless >= MAX_FRUITLESS) {
+            throw held(
+              'no-progress',
+              `${lease.fruitless} owners in a row were lost before rollout ${plan.rolloutId} got any further`,
+            );
+          }
+          const journal = store.journals.of(lease);
+          sandbox = await sandboxes.start(
+            {
+              imageId: input.imageId,
+              limits: limitsOf(batch.config.environment),
+              labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
+            },
+            signal,
           );
+          const { ref } = sandbox;
+          await journal.append({
+            kind: 'mark',
+            mark: 'started',
+            sandbox: ref,
+            at: new Date(startedAt).toISOString(),
+          });
+          const run = await runRollout(plan, { teacher, sandbox, journal }, signal, (progress) =>
+            report({ ...progress, sandbox: ref.container.slice(0, 12) }),
+          );
+          report({ step: run.steps, phase: 'extracting the patch' });
+          await sandbox.stop();
+          const extracted = await extractor.extract(ref, capsOf(batch.config.rollout));
+          const entries = await journal.open();
+          const result: RolloutResult = {
+            key: name,
+            rolloutId: plan.rolloutId,
+            status: run.status,
+            steps: run.steps,
+            ...(await storePatch(store, extracted)),
+            trajectory: await store.blobs.putJson(toTrajectory(plan, entries)),
+            journal: await journal.close(),
+            sandbox: ref,
+            model: run.model,
+            simulated: run.simulated,
+            spent: { usage: run.usage, costUsd: run.costUsd },
+            wasted: await store.journals.spentBefore(lease),
+            wallMs: Date.now() - startedAt,
+          };
+          if (!(await store.leases.holds(lease))) {
+            throw new LeaseLost(`another owner has taken ${plan.rolloutId} over`);
+          }
+          const stored = await store.ledger.put(key, result);
+          await store.leases.settle(plan.rolloutId);
+          return stored;
+        } finally {
+          // Without a guest that remembers finished requests a cut rollout can't go on in its old container.
+          await sandbox?.close();
+          await store.leases.release(lease);
         }
-        const journal = store.journals.of(lease);
-        sandbox = await sandboxes.start(
-          {
-            imageId: input.imageId,
-            limits: limitsOf(batch.config.environment),
-            labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
-          },
-          signal,
-        );
-        const { ref } = sandbox;
-        await journal.append({
-          kind: 'mark',
-          mark: 'started',
-          sandbox: ref,
-          at: new Date(startedAt).toISOString(),
-        });
-        const run = await runRollout(plan, { teacher, sandbox, journal }, signal, (progress) =>
-          report({ ...progress, sandbox: ref.container.slice(0, 12) }),
-        );
-        report({ step: run.steps, phase: 'extracting the patch' });
-        await sandbox.stop();
-        const extracted = await extractor.extract(ref, capsOf(batch.config.rollout));
-        const entries = await journal.open();
-        const result: RolloutResult = {
-          key: name,
-          rolloutId: plan.rolloutId,
-          status: run.status,
-          steps: run.steps,
-          ...(await storePatch(store, extracted)),
-          trajectory: await store.blobs.putJson(toTrajectory(plan, entries)),
-          journal: await journal.close(),
-          sandbox: ref,
-          model: run.model,
-          simulated: run.simulated,
-          spent: { usage: run.usage, costUsd: run.costUsd },
-          wasted: await store.journals.spentBefore(lease),
-          wallMs: Date.now() - startedAt,
-        };
-        if (!(await store.leases.holds(lease))) {
-          throw new LeaseLost(`another owner has taken ${plan.rolloutId} over`);
-        }
-        const stored = await store.ledger.put(key, result);
-        await store.leases.settle(plan.rolloutId);
-        return stored;
-      } finally {
-        // Without a guest that remembers finished requests a cut rollout can't go on in its old container.
-        await sandbox?.close();
-        await store.leases.release(lease);
-      }
-    });
+      },
+      () => waitingFor(input.batchId),
+    );
   };
 }
 

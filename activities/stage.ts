@@ -23,6 +23,8 @@ export interface Beat {
   tokens?: number;
   costUsd?: number | null;
   sandbox?: string;
+  /** What the teacher's endpoints are waited for, when they are. */
+  waiting?: string | undefined;
 }
 
 export interface StageContext {
@@ -34,12 +36,13 @@ export interface StageContext {
 export async function runStage<T>(
   phase: string,
   work: (context: StageContext) => Promise<T>,
+  waiting: () => string | undefined = () => undefined,
 ): Promise<T> {
   const activity = Context.current();
   let beat: Beat = { phase };
   activity.heartbeat(beat);
   // Always the latest details: a heartbeat without them would erase them.
-  const beating = setInterval(() => activity.heartbeat(beat), BEAT_MS);
+  const beating = setInterval(() => activity.heartbeat({ ...beat, waiting: waiting() }), BEAT_MS);
   const report = (next: Beat) => {
     beat = next;
   };

@@ -20,86 +20,91 @@ export interface SynthesizePrInput extends StageInput {
   rollout1: string;
 }
 
-export function createSynthesizePr({ store, hash, teacherFor }: MainDeps) {
+export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: MainDeps) {
   /** Returns the text with the lowest leak; none is bought when another sample of the batch has the same patch. */
   return function synthesizePr(input: SynthesizePrInput): Promise<SyntheticPrResult> {
-    return runStage('synthetic PR', async ({ signal }) => {
-      const { batch, sample } = await readSample(store, input);
-      const { syntheticPr: template } = promptsOf(batch.config.prompts);
-      const demonstration = demonstrationsOf(batch.config.prompts.demonstrations).find(
-        ({ id }) => id === sample.demonstration,
-      );
-      if (demonstration === undefined) {
-        throw failure(
-          'InvalidConfig',
-          `demonstration ${sample.demonstration} is not among the texts of the batch`,
+    return runStage(
+      'synthetic PR',
+      async ({ signal }) => {
+        const { batch, sample } = await readSample(store, input);
+        const { syntheticPr: template } = promptsOf(batch.config.prompts);
+        const demonstration = demonstrationsOf(batch.config.prompts.demonstrations).find(
+          ({ id }) => id === sample.demonstration,
         );
-      }
-      const { maxLeak } = batch.config.verification;
-      const name = stageName(
-        `synthetic-pr.${input.attempt}`,
-        {
-          template,
-          demonstration: demonstration.text,
-          rollout1: input.rollout1,
-          sampling: samplingOf(batch.config.teacher),
-          maxLeak,
-          generation: input.generation,
-        },
-        hash,
-      );
-      const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
-      const finished = await store.ledger.get<SyntheticPrResult>(key);
-      if (finished !== undefined) return finished;
+        if (demonstration === undefined) {
+          throw failure(
+            'InvalidConfig',
+            `demonstration ${sample.demonstration} is not among the texts of the batch`,
+          );
+        }
+        const { maxLeak } = batch.config.verification;
+        const name = stageName(
+          `synthetic-pr.${input.attempt}`,
+          {
+            template,
+            demonstration: demonstration.text,
+            rollout1: input.rollout1,
+            sampling: samplingOf(batch.config.teacher),
+            maxLeak,
+            generation: input.generation,
+          },
+          hash,
+        );
+        const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
+        const finished = await store.ledger.get<SyntheticPrResult>(key);
+        if (finished !== undefined) return finished;
 
-      const rollout1 = await readResult<RolloutResult>(store, input, input.rollout1);
-      if (rollout1.patch === null) throw failure('InvalidSample', `${input.rollout1} has no patch`);
-      const nothing = { key: name, text: null, leak: 0, tries: 0, spent: NOTHING };
-      const owner = await store.ledger.claim(
-        input.batchId,
-        rollout1.patch.ref.slice(7),
-        input.sampleKey,
-      );
-      if (owner !== input.sampleKey) {
-        return store.ledger.put<SyntheticPrResult>(key, { ...nothing, duplicateOf: owner });
-      }
+        const rollout1 = await readResult<RolloutResult>(store, input, input.rollout1);
+        if (rollout1.patch === null)
+          throw failure('InvalidSample', `${input.rollout1} has no patch`);
+        const nothing = { key: name, text: null, leak: 0, tries: 0, spent: NOTHING };
+        const owner = await store.ledger.claim(
+          input.batchId,
+          rollout1.patch.ref.slice(7),
+          input.sampleKey,
+        );
+        if (owner !== input.sampleKey) {
+          return store.ledger.put<SyntheticPrResult>(key, { ...nothing, duplicateOf: owner });
+        }
 
-      const patch = Buffer.from(await store.blobs.get(rollout1.patch.ref)).toString();
-      const trajectory = await store.blobs.getJson<Trajectory>(rollout1.trajectory);
-      const teacher = await teacherFor(batch);
-      let best: { text: string; leak: number } | undefined;
-      let spent: Spent = NOTHING;
-      let tries = 0;
-      while (tries < TEXTS && (best === undefined || best.leak > maxLeak)) {
-        tries += 1;
-        const written = await askUntil({
-          teacher,
-          scope: `${input.batchId}/${input.sampleKey}/${name}.${tries}`,
-          signal,
-          prompt: (maxChars) =>
-            render(template, {
-              demonstration: demonstration.text,
-              steps: renderSteps(trajectory, maxChars),
-            }),
-          parse: parsePullRequest,
+        const patch = Buffer.from(await store.blobs.get(rollout1.patch.ref)).toString();
+        const trajectory = await store.blobs.getJson<Trajectory>(rollout1.trajectory);
+        const teacher = await teacherFor(batch);
+        let best: { text: string; leak: number } | undefined;
+        let spent: Spent = NOTHING;
+        let tries = 0;
+        while (tries < TEXTS && (best === undefined || best.leak > maxLeak)) {
+          tries += 1;
+          const written = await askUntil({
+            teacher,
+            scope: `${input.batchId}/${input.sampleKey}/${name}.${tries}`,
+            signal,
+            prompt: (maxChars) =>
+              render(template, {
+                demonstration: demonstration.text,
+                steps: renderSteps(trajectory, maxChars),
+              }),
+            parse: parsePullRequest,
+          });
+          spent = {
+            usage: addUsage(spent.usage, written.spent.usage),
+            costUsd: addCost(spent.costUsd, written.spent.costUsd),
+          };
+          if (written.answer === undefined) break;
+          const leak = leakScore(written.answer, patch).score;
+          if (best === undefined || leak < best.leak) best = { text: written.answer, leak };
+        }
+        return store.ledger.put<SyntheticPrResult>(key, {
+          key: name,
+          duplicateOf: null,
+          text: best === undefined ? null : await store.blobs.put(Buffer.from(best.text)),
+          leak: best?.leak ?? 0,
+          tries,
+          spent,
         });
-        spent = {
-          usage: addUsage(spent.usage, written.spent.usage),
-          costUsd: addCost(spent.costUsd, written.spent.costUsd),
-        };
-        if (written.answer === undefined) break;
-        const leak = leakScore(written.answer, patch).score;
-        if (best === undefined || leak < best.leak) best = { text: written.answer, leak };
-      }
-      return store.ledger.put<SyntheticPrResult>(key, {
-        key: name,
-        duplicateOf: null,
-        text: best === undefined ? null : await store.blobs.put(Buffer.from(best.text)),
-        leak: best?.leak ?? 0,
-        tries,
-        spent,
-      });
-    });
+      },
+      () => waitingFor(input.batchId),
+    );
   };
 }
 

@@ -17,12 +17,10 @@ const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1e3, m: 60e3, h: 3600
 function quantity(units: Record<string, number>, example: string) {
   const names = Object.keys(units).join('|');
   const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?)\\s*(${names})$`);
+  const expected = `expected a number and a unit (${names.replaceAll('|', ', ')}), like ${example}`;
   return z
-    .string()
-    .regex(
-      pattern,
-      `expected a number and a unit (${names.replaceAll('|', ', ')}), like ${example}`,
-    )
+    .string({ error: ({ input }) => (typeof input === 'number' ? expected : undefined) })
+    .regex(pattern, expected)
     .transform((text) => {
       const [, amount = '', unit = ''] = pattern.exec(text) ?? [];
       return Math.round(Number(amount) * (units[unit] ?? Number.NaN));
@@ -50,12 +48,15 @@ const price = z
 
 const endpoint = z.strictObject({
   baseUrl: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' })
     .describe('Base URL of an OpenAI-compatible API, up to and with `/v1`.'),
   model: z.string().min(1).describe('Model name, as the endpoint knows it.'),
   apiKeyEnv: z
     .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]*$/,
+      'expected the name of an environment variable, never the key itself',
+    )
     .optional()
     .describe(
       'Environment variable of the worker that holds the key; its name ends in `_API_KEY`, or the worker allows it.',
@@ -107,7 +108,10 @@ const scripted = z
     'A simulated teacher for demonstrations and tests: no model is called, and rows must not be used for training.',
   );
 
-const texts = z.record(z.string().regex(/^[a-z0-9][a-z0-9-]*$/), z.string().min(1));
+const texts = z.record(
+  z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'expected an id of lower-case letters, digits and dashes'),
+  z.string().min(1),
+);
 
 export const batchConfigSchema = z.strictObject({
   name: z
@@ -127,6 +131,7 @@ export const batchConfigSchema = z.strictObject({
       commits: z
         .array(z.string().min(1))
         .min(1)
+        .refine((commits) => new Set(commits).size === commits.length, 'names a commit twice')
         .default(['HEAD'])
         .describe('Commits by any name git knows; samples are spread over them.'),
       include: z

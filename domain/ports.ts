@@ -170,8 +170,8 @@ export interface ImageSpec {
   /** Made of what determines the image: base, snapshot, set-up. */
   key: string;
   base: string;
-  /** A tar of the repository's tree. */
-  snapshot(): NodeJS.ReadableStream;
+  /** Opens a tar of the repository's tree. */
+  snapshot(): Promise<NodeJS.ReadableStream>;
   setup: string[];
   limits: SandboxLimits;
   setupTimeoutMs: number;

@@ -29,7 +29,7 @@ export interface Blobs {
   /** Compressed JSON: equal values have equal references. */
   putJson(value: unknown): Promise<Ref>;
   getJson<T>(ref: Ref): Promise<T>;
-  stream(ref: Ref): NodeJS.ReadableStream;
+  stream(ref: Ref): Promise<NodeJS.ReadableStream>;
   has(ref: Ref): Promise<boolean>;
 }
 
@@ -41,7 +41,13 @@ export interface BatchRecord {
   config: BatchConfig;
   /** The source, for people; credentials removed. */
   repository: string;
-  commits: { name: string; commit: string; snapshot: Ref }[];
+  commits: {
+    name: string;
+    commit: string;
+    snapshot: Ref;
+    /** Its functions as the plan was made from: more samples need neither the repository nor this version of the parser. */
+    functions: Ref;
+  }[];
   functions: { found: number; eligible: number };
   /** Made by the scripted teacher. */
   simulated: boolean;
@@ -157,6 +163,8 @@ export interface Attempts {
   enter(attempt: Attempt): Promise<() => Promise<void>>;
   /** Attempts of processes of this host that are gone; struck off as they are returned. */
   takeOrphans(): Promise<Attempt[]>;
+  /** Attempts of live processes of this host. */
+  live(): Promise<Attempt[]>;
 }
 
 export interface Store {

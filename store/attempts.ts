@@ -18,14 +18,7 @@ export function createAttempts(folder: string): Attempts {
 
     async takeOrphans() {
       const orphans: Attempt[] = [];
-      for (const name of await listFolder(folder)) {
-        const path = join(folder, name);
-        const bytes = await readIfThere(path);
-        if (bytes === undefined) continue;
-        const { owner, attempt } = JSON.parse(bytes.toString()) as {
-          owner: Owner;
-          attempt: Attempt;
-        };
+      for await (const { path, owner, attempt } of read()) {
         // Another host's attempts are its own to judge; here a process either runs or does not.
         if (owner.host !== thisProcess().host || runsHere(owner)) continue;
         orphans.push(attempt);
@@ -33,5 +26,27 @@ export function createAttempts(folder: string): Attempts {
       }
       return orphans;
     },
+
+    async live() {
+      const live: Attempt[] = [];
+      for await (const { owner, attempt } of read()) if (runsHere(owner)) live.push(attempt);
+      return live;
+    },
   };
+
+  async function* read(): AsyncGenerator<{ path: string; owner: Owner; attempt: Attempt }> {
+    for (const name of await listFolder(folder)) {
+      const path = join(folder, name);
+      const bytes = await readIfThere(path);
+      // Gone since the listing: its attempt has ended.
+      if (bytes !== undefined) yield { path, ...(JSON.parse(bytes.toString()) as Entry) };
+    }
+  }
+}
+
+// --- internal ---
+
+interface Entry {
+  owner: Owner;
+  attempt: Attempt;
 }

@@ -93,7 +93,7 @@ export function createBlobs(folder: string): Blobs {
       });
     },
 
-    stream: (ref) => createReadStream(pathOf(ref)),
+    stream: async (ref) => createReadStream(pathOf(ref)),
     has: (ref) => isThere(pathOf(ref)),
   };
 }

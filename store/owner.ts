@@ -10,8 +10,13 @@ export interface Owner {
   started: string;
 }
 
+/** A process of this host. */
+export function processOf(pid: number): Owner {
+  return { host: hostname(), pid, started: startOf(pid) ?? '' };
+}
+
 export function thisProcess(): Owner {
-  return { host: hostname(), pid: process.pid, started: startOf(process.pid) ?? '' };
+  return processOf(process.pid);
 }
 
 /** Whether the owner is a process of this host that still runs. Says nothing about other hosts. */

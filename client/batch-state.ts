@@ -1,0 +1,138 @@
+/** How a batch stands now: counts and cost from the store, what runs and what it waits for from the server. */
+
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter, WorkflowNotFoundError } from '@temporalio/common';
+import { batchWorkflowId, sampleWorkflowId } from '../domain/ids.ts';
+import { STAGES } from '../domain/sample.ts';
+import type { BatchRecord, Store } from '../domain/store.ts';
+import { type BatchProgress, progressQuery } from '../workflows/messages.ts';
+import { readYield, type Yield } from './yield.ts';
+
+/** Samples asked for what they wait for: enough to see the cause. */
+const ASKED_SAMPLES = 16;
+
+export type BatchPhase =
+  | 'running'
+  | 'paused'
+  | 'draining'
+  | 'budget reached'
+  | 'stopped'
+  | 'unknown';
+
+export interface BatchState extends Yield {
+  batch: string;
+  repository: string;
+  simulated: boolean;
+  /** `unknown` where no server answers. */
+  phase: BatchPhase;
+  /** Samples under way. */
+  live: number;
+  /** Samples under way by the stage they are in. */
+  stages: Record<string, number>;
+  /** What samples wait for, with how many of those asked do. */
+  waiting: { reason: string; samples: number }[];
+  spent: {
+    calls: number;
+    inputTokens: number;
+    cachedInputTokens: number;
+    outputTokens: number;
+    costUsd: number | null;
+  };
+}
+
+/** Without a client, what the store knows. */
+export async function readBatchState(
+  store: Store,
+  batch: BatchRecord,
+  client: Client | undefined,
+): Promise<BatchState> {
+  const [yielded, total, progress] = await Promise.all([
+    readYield(store, batch.id),
+    store.spend.total(batch.id),
+    client && readProgress(client, batch.id),
+  ]);
+  const live = progress?.live ?? [];
+  return {
+    batch: batch.id,
+    repository: batch.repository,
+    simulated: batch.simulated,
+    phase: client === undefined ? 'unknown' : phaseOf(progress),
+    ...yielded,
+    live: live.length,
+    stages: await countStages(store, batch.id, live),
+    waiting: client === undefined ? [] : await readWaiting(client, batch.id, live),
+    spent: {
+      calls: total.calls,
+      inputTokens: total.usage.inputTokens,
+      cachedInputTokens: total.usage.cachedInputTokens,
+      outputTokens: total.usage.outputTokens,
+      costUsd: total.costUsd,
+    },
+  };
+}
+
+// --- internal ---
+
+/** Undefined when the batch does not run. */
+async function readProgress(client: Client, batchId: string): Promise<BatchProgress | undefined> {
+  const handle = client.workflow.getHandle(batchWorkflowId(batchId));
+  try {
+    const { status } = await handle.describe();
+    return status.name === 'RUNNING' ? await handle.query(progressQuery) : undefined;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function phaseOf(progress: BatchProgress | undefined): BatchPhase {
+  if (progress === undefined) return 'stopped';
+  if (progress.exhausted) return 'budget reached';
+  if (progress.draining) return 'draining';
+  return progress.paused ? 'paused' : 'running';
+}
+
+/** A live sample is in the stage after the last one whose result it has. */
+async function countStages(
+  store: Store,
+  batchId: string,
+  live: string[],
+): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const key of live) {
+    const names = await store.ledger.names(batchId, key);
+    const reached = STAGES.findLastIndex((stage) => names.some((name) => name.startsWith(stage)));
+    const stage = STAGES[Math.min(reached + 1, STAGES.length - 1)] ?? 'checkout';
+    counts[stage] = (counts[stage] ?? 0) + 1;
+  }
+  return counts;
+}
+
+async function readWaiting(
+  client: Client,
+  batchId: string,
+  live: string[],
+): Promise<BatchState['waiting']> {
+  const reasons = new Map<string, number>();
+  await Promise.all(
+    live.slice(0, ASKED_SAMPLES).map(async (key) => {
+      const described = await client.workflow
+        .getHandle(sampleWorkflowId(batchId, key))
+        .describe()
+        .catch(() => undefined);
+      for (const activity of described?.raw.pendingActivities ?? []) {
+        const reason =
+          waitOf(activity.heartbeatDetails?.payloads?.[0]) ?? activity.lastFailure?.message;
+        if (reason) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+      }
+    }),
+  );
+  return [...reasons].map(([reason, samples]) => ({ reason, samples }));
+}
+
+function waitOf(
+  payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0] | undefined,
+): string | undefined {
+  if (payload === undefined) return undefined;
+  return defaultPayloadConverter.fromPayload<{ waiting?: string }>(payload).waiting;
+}

@@ -1,0 +1,70 @@
+/** `twinpatch run`: plans a batch from twinpatch.yaml and works it off. */
+
+import type { Command } from '@commander-js/extra-typings';
+import { CliError, EXIT } from '../errors.ts';
+import { type Io, note } from '../output.ts';
+import { parseCount, parseUsd } from '../parse.ts';
+import { JSON_OPTION, TEMPORAL_OPTION } from '../session.ts';
+
+export function registerRun(program: Command, io: Io): void {
+  program
+    .command('run')
+    .description('run the batch of twinpatch.yaml; the same name goes on where it was')
+    .option('-n, --samples <n>', 'samples of the batch', parseCount)
+    .option('--name <name>', 'name of the batch')
+    .option('--max-cost <usd>', 'most that the batch may cost in all', parseUsd)
+    .option('--config <file>', 'configuration (default: the nearest twinpatch.yaml)')
+    .option('--set <key=value>', 'set a value of the configuration; repeatable', collect, [])
+    .option('--window <n>', 'samples under way at once', parseCount)
+    .option('--slots <n>', 'rollouts at once, when a worker has to be started', parseCount)
+    .option('--port <port>', 'port of the embedded server, when it has to be started', parseCount)
+    .option(...TEMPORAL_OPTION)
+    .option('--detach', 'return when the batch has been started')
+    .option(...JSON_OPTION)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ twinpatch run -n 20\n  $ twinpatch run --max-cost 25 --detach\n  $ twinpatch run --set rollout.maxSteps=60 --name short',
+    )
+    .action(async (options) => {
+      const { loadConfig } = await import('../load-config.ts');
+      const { openStore } = await import('../../store/open.ts');
+      const { workspaceOf } = await import('../workspace.ts');
+      const { ingestBatch } = await import('../ingest.ts');
+      const { runToEnd } = await import('../run-batch.ts');
+      const sets = [
+        ...options.set,
+        ...(options.samples === undefined ? [] : [`targets.samples=${options.samples}`]),
+        ...(options.name === undefined ? [] : [`name=${options.name}`]),
+        ...(options.maxCost === undefined ? [] : [`budget.maxCostUsd=${options.maxCost}`]),
+      ];
+      const { config, folder } = await loadConfig({ path: options.config, sets, cwd: io.cwd });
+      if (
+        config.budget.maxCostUsd !== undefined &&
+        config.teacher.price === undefined &&
+        !config.teacher.scripted
+      ) {
+        throw new CliError(
+          EXIT.config,
+          'budget.maxCostUsd needs teacher.price — without prices no cost is known',
+          {
+            next: 'give teacher.price in twinpatch.yaml',
+          },
+        );
+      }
+      const workspace = workspaceOf(config.store);
+      const store = await openStore(workspace.store);
+      const batch = await ingestBatch({
+        config,
+        folder,
+        store,
+        notify: (line) => void note(io, line),
+      });
+      await runToEnd(io, { store, workspace }, batch, options);
+    });
+}
+
+// --- internal ---
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,75 @@
+/** `twinpatch status`: how batches stand. */
+
+import type { Command } from '@commander-js/extra-typings';
+import { type Io, note, print, printJson, renderTable, write } from '../output.ts';
+import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+
+export function registerStatus(program: Command, io: Io): void {
+  program
+    .command('status')
+    .argument('[batch]')
+    .description('show how a batch stands, or list all batches')
+    .option('--follow', 'go on showing until the batch ends')
+    .option(...STORE_OPTION)
+    .option(...TEMPORAL_OPTION)
+    .option(...JSON_OPTION)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ twinpatch status\n  $ twinpatch status headers --follow\n  $ twinpatch status headers --json',
+    )
+    .action(async (name, options) => {
+      const { readBatchState } = await import('../batch-state.ts');
+      const { clientIfRunning, openSession, requireBatch, requireClient } =
+        await import('../session.ts');
+      const { store, workspace } = await openSession(io, options);
+      const names = await store.batches.list();
+      if (name === undefined && names.length !== 1) {
+        const client = await clientIfRunning(workspace, options);
+        const states = [];
+        for (const each of names)
+          states.push(await readBatchState(store, await requireBatch(store, each), client));
+        await client?.connection.close();
+        if (options.json) {
+          for (const state of states) await printJson(io, state);
+          return;
+        }
+        if (states.length === 0)
+          return print(io, `no batches in ${store.location}; next: twinpatch run`);
+        const rows = states.map((state) => [
+          state.batch,
+          state.phase,
+          state.planned,
+          state.planned - state.unfinished,
+          state.verified,
+          state.accepted,
+        ]);
+        return write(
+          io.stdout,
+          renderTable(['batch', 'state', 'planned', 'ended', 'verified', 'accepted'], rows, {
+            stream: io.stdout,
+            env: io.env,
+          }),
+        );
+      }
+      const batch = await requireBatch(store, name);
+      if (options.follow === true) {
+        const { follow } = await import('../follow.ts');
+        const client = await requireClient(workspace, options);
+        const turnedAway = new AbortController();
+        process.once('SIGINT', () => turnedAway.abort());
+        await follow(client, store, batch, turnedAway.signal);
+        await client.connection.close();
+      }
+      const client = await clientIfRunning(workspace, options);
+      const state = await readBatchState(store, batch, client);
+      await client?.connection.close();
+      if (options.json) return printJson(io, state);
+      const { printYield } = await import('../print-yield.ts');
+      const { renderProgress } = await import('../render-progress.ts');
+      if (client === undefined)
+        await note(io, 'no Temporal server runs for this store: this is what the store knows');
+      const [, ...facts] = renderProgress(state, 0).split('\n');
+      await print(io, [`${state.batch}: ${state.phase}`, ...facts, ''].join('\n'));
+      await printYield(io, store, batch, state);
+    });
+}

@@ -1,0 +1,48 @@
+/** `twinpatch worker`: a worker in the foreground, for a service manager or a second host. */
+
+import type { Command } from '@commander-js/extra-typings';
+import { CliError, EXIT } from '../errors.ts';
+import type { Io } from '../output.ts';
+import { parseCount } from '../parse.ts';
+import { STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+
+export function registerWorker(program: Command, io: Io): void {
+  program
+    .command('worker')
+    .description('run a worker in the foreground until SIGTERM')
+    .option(...STORE_OPTION)
+    .option(...TEMPORAL_OPTION)
+    .option('--slots <n>', 'rollouts at once (default: by cores and memory)', parseCount)
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ twinpatch worker --temporal temporal.internal:7233 --store /srv/twinpatch/store',
+    )
+    .action(async (options) => {
+      const { spawn } = await import('node:child_process');
+      const { findRunning } = await import('../launch.ts');
+      const { openSession } = await import('../session.ts');
+      const { workerEnvironment, workerProgram } = await import('../worker.ts');
+      const { workspace } = await openSession(io, options);
+      const running = await findRunning(workspace, options);
+      if (running === undefined) {
+        throw new CliError(EXIT.failed, 'no Temporal server runs for this store', {
+          next: 'twinpatch up, or give --temporal HOST:PORT',
+        });
+      }
+      await running.client.connection.close();
+      const settings = {
+        ...running.server,
+        ...(options.slots !== undefined && { slots: options.slots }),
+      };
+      const child = spawn(process.execPath, [workerProgram()], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        env: workerEnvironment(workspace, settings),
+      });
+      const pass = (signal: NodeJS.Signals) => child.kill(signal);
+      process.on('SIGTERM', pass).on('SIGINT', pass);
+      const code = await new Promise<number>((settle) =>
+        child.once('exit', (exit) => settle(exit ?? 1)),
+      );
+      if (code !== 0) process.exitCode = EXIT.failed;
+    });
+}

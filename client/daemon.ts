@@ -1,0 +1,84 @@
+/** A background process of ours: started detached with its output in a file, remembered by pid and start time, stopped by signal. */
+
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Owner, processOf, runsHere } from '../store/owner.ts';
+
+export interface Daemon {
+  owner: Owner;
+  /** What its starter wants to remember, such as ports. */
+  facts: Record<string, string | number>;
+}
+
+export interface DaemonCommand {
+  /** Name of its record and log in the state folder. */
+  name: string;
+  state: string;
+  program: string;
+  arguments: string[];
+  environment?: Record<string, string | undefined>;
+  facts: Record<string, string | number>;
+}
+
+export function logPath(state: string, name: string): string {
+  return join(state, `${name}.log`);
+}
+
+/** The running daemon of this name, or undefined. */
+export function findDaemon(state: string, name: string): Daemon | undefined {
+  try {
+    const daemon = JSON.parse(readFileSync(recordPath(state, name), 'utf8')) as Daemon;
+    return runsHere(daemon.owner) ? daemon : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Starts a daemon that outlives this process and holds none of its streams. */
+export function startDaemon(command: DaemonCommand) {
+  const { name, state, facts } = command;
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  const log = openSync(logPath(state, name), 'a', 0o600);
+  const child = spawn(command.program, command.arguments, {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    env: command.environment ?? process.env,
+    cwd: state,
+  });
+  closeSync(log);
+  if (child.pid !== undefined) {
+    const daemon: Daemon = { owner: processOf(child.pid), facts };
+    writeFileSync(recordPath(state, name), JSON.stringify(daemon), { mode: 0o600 });
+  }
+  child.unref();
+  return child;
+}
+
+/** Asks the daemon to end, and ends it after the grace time. Returns false when none ran. */
+export async function stopDaemon(state: string, name: string, graceMs: number): Promise<boolean> {
+  const daemon = findDaemon(state, name);
+  if (daemon === undefined) return false;
+  process.kill(daemon.owner.pid, 'SIGTERM');
+  const deadline = Date.now() + graceMs;
+  while (runsHere(daemon.owner)) {
+    if (Date.now() > deadline) process.kill(daemon.owner.pid, 'SIGKILL');
+    await sleep(50);
+  }
+  rmSync(recordPath(state, name), { force: true });
+  return true;
+}
+
+/** The last lines of a daemon's log, for error messages. */
+export async function lastLines(state: string, name: string, lines = 5): Promise<string> {
+  const text = await readFile(logPath(state, name), 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').slice(-lines).join('\n');
+}
+
+// --- internal ---
+
+function recordPath(state: string, name: string): string {
+  return join(state, `${name}.json`);
+}

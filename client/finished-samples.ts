@@ -1,0 +1,83 @@
+/** The ended samples of a batch as an export is fed: verdicts from the summary, rollouts read from the store when asked for. */
+
+import type { FinishedSample, RolloutSide } from '../dataset/select.ts';
+import type { RolloutResult, Sample, SampleEnd, SelfCheckResult } from '../domain/sample.ts';
+import { samplingOf } from '../domain/stage-key.ts';
+import type { BatchRecord, Store } from '../domain/store.ts';
+import type { Trajectory } from '../domain/trajectory.ts';
+import { samplesWithEnds } from './yield.ts';
+
+/** In the manifest's order; samples without a verdict are left out. */
+export async function* finishedSamples(
+  store: Store,
+  batch: BatchRecord,
+): AsyncGenerator<FinishedSample> {
+  for await (const { sample, end } of samplesWithEnds(store, batch.id)) {
+    if (end !== undefined) yield toFinished(store, batch, sample, end);
+  }
+}
+
+// --- internal ---
+
+async function toFinished(
+  store: Store,
+  batch: BatchRecord,
+  sample: Sample,
+  end: SampleEnd,
+): Promise<FinishedSample> {
+  const result = <T>(name: string | undefined) =>
+    name === undefined
+      ? undefined
+      : store.ledger.get<T>({ batchId: batch.id, sampleKey: sample.key, name });
+  const [t1, t2, check] = await Promise.all([
+    result<RolloutResult>(end.results['rollout-1']),
+    result<RolloutResult>(end.results['rollout-2']),
+    result<SelfCheckResult>(end.results['self-check']),
+  ]);
+  return {
+    sampleKey: sample.key,
+    verdict: end.verdict,
+    ...(end.recall && { recall: end.recall }),
+    ...(check && { selfCheck: check.answer }),
+    ...(t1 && { t1: toSide(store, t1) }),
+    ...(t2 && { t2: toSide(store, t2) }),
+    provenance: provenanceOf(batch, sample, end),
+  };
+}
+
+function toSide(store: Store, result: RolloutResult): RolloutSide {
+  return {
+    rolloutId: result.rolloutId,
+    status: result.status,
+    simulated: result.simulated,
+    trajectory: () => store.blobs.getJson<Trajectory>(result.trajectory),
+    provenance: {
+      model: result.model,
+      steps: result.steps,
+      imageId: result.sandbox.imageId,
+      patch: result.patch?.ref ?? null,
+      costUsd: result.spent.costUsd,
+    },
+  };
+}
+
+/** What shaped the rows of a sample. */
+function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generation }: SampleEnd) {
+  const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher);
+  return {
+    batch: batch.id,
+    repository: batch.repository,
+    commit: sample.commit,
+    file: sample.target.file,
+    function: sample.target.name,
+    language: sample.target.language,
+    instruction: sample.instructions[attempt - 1] ?? '',
+    demonstration: sample.demonstration,
+    seed: sample.seed,
+    attempt,
+    generation,
+    sampling: { temperature, topP, maxTokens: maxTokens ?? null },
+    profile: batch.config.rollout.profile,
+    versions: batch.versions,
+  };
+}

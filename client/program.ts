@@ -1,0 +1,48 @@
+/** The command line: every command, and what they share. */
+
+import { Command } from '@commander-js/extra-typings';
+import { registerFunctions } from './commands/functions.ts';
+import { registerInit } from './commands/init.ts';
+import { registerPlan } from './commands/plan.ts';
+import { registerRecall } from './commands/recall.ts';
+import type { Io } from './output.ts';
+import { packageVersion } from './package-root.ts';
+
+/** In the order of `--help`. */
+const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
+  registerInit,
+  registerFunctions,
+  registerPlan,
+  registerRecall,
+];
+
+/** The program with all its commands; parsing throws CliError or CommanderError and never exits. */
+export function createProgram(io: Io): Command {
+  const program = new Command('twinpatch')
+    .description('Turns a repository into verified training data for coding agents.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      // cli.ts shows errors, all in one form.
+      outputError: () => {},
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ twinpatch init ~/code/project    write twinpatch.yaml after looking at a repository
+  $ twinpatch plan                   what a batch would hold and cost; nothing is spent
+  $ twinpatch functions --json       every function, and why it is left out
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 budget reached, 130 interrupted.`,
+    );
+  for (const register of REGISTRATIONS) register(program, io);
+  return program;
+}

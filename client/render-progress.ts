@@ -1,0 +1,73 @@
+/** The progress of a batch as text: a headline, then one line per fact. Pure. */
+
+import { STAGES } from '../domain/sample.ts';
+import type { BatchState } from './batch-state.ts';
+import { ACCEPTED_RECALL } from './yield.ts';
+
+const BAR_WIDTH = 24;
+
+/** A headline with time, then bar, stages, cost, and what is waited for. */
+export function renderProgress(state: BatchState, elapsedMs: number): string {
+  const ended = state.planned - state.unfinished;
+  const lines = [
+    `${state.batch}: ${state.phase}, ${clock(elapsedMs)}`,
+    `${bar(ended, state.planned)} ${ended}/${state.planned} ended: ${renderCounts(state)}`,
+  ];
+  const stages = STAGES.flatMap((stage) => {
+    const samples = state.stages[stage];
+    return samples === undefined ? [] : [`${stage} ${samples}`];
+  });
+  if (stages.length > 0) lines.push(`under way: ${stages.join(', ')}`);
+  lines.push(renderSpent(state));
+  for (const { reason, samples } of state.waiting) {
+    lines.push(`waiting (${samples}): ${reason}`);
+  }
+  return lines.join('\n');
+}
+
+/** `verified 7 (5 with recall >= 0.5), unverifiable 1, held 0, infrastructure 0`. */
+export function renderCounts({
+  verified,
+  accepted,
+  unverifiable,
+  held,
+  infrastructure,
+}: BatchState): string {
+  const parts = [
+    `verified ${verified} (${accepted} with recall >= ${ACCEPTED_RECALL})`,
+    `unverifiable ${unverifiable}`,
+    ...(held > 0 ? [`held ${held}`] : []),
+    ...(infrastructure > 0 ? [`infrastructure ${infrastructure}`] : []),
+  ];
+  return parts.join(', ');
+}
+
+/** Tokens and cost; `unpriced` where the model has no known price. */
+export function renderSpent({ spent, simulated }: BatchState): string {
+  const { inputTokens, cachedInputTokens, outputTokens, costUsd, calls } = spent;
+  const cost = simulated
+    ? 'simulated, nothing is paid'
+    : costUsd === null
+      ? 'unpriced'
+      : `$${costUsd.toFixed(2)}`;
+  return `${calls} calls, tokens ${short(inputTokens)} in (${short(cachedInputTokens)} cached) / ${short(outputTokens)} out, ${cost}`;
+}
+
+export function clock(elapsedMs: number): string {
+  const seconds = Math.floor(elapsedMs / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const rest = `${String(minutes).padStart(hours > 0 ? 2 : 1, '0')}:${String(seconds % 60).padStart(2, '0')}`;
+  return hours > 0 ? `${hours}:${rest}` : rest;
+}
+
+// --- internal ---
+
+function bar(done: number, all: number): string {
+  const filled = all === 0 ? 0 : Math.round((done / all) * BAR_WIDTH);
+  return `${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}`;
+}
+
+function short(count: number): string {
+  if (count < 1_000) return String(count);
+  return count < 1_000_000 ? `${(count / 1e3).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`;
+}

@@ -1,0 +1,160 @@
+/** The Temporal server: the one of the environment, or an embedded one that is started here and made ready. */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { NAMESPACE } from '../domain/ids.ts';
+import { SEARCH_ATTRIBUTES } from '../domain/search-attributes.ts';
+import { ensureTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
+import { connectionOptions, type ServerAddress } from '../worker/connection.ts';
+import { findDaemon, lastLines, startDaemon } from './daemon.ts';
+import { CliError, EXIT } from './errors.ts';
+import { prepareNamespace } from './namespace.ts';
+
+export const SERVER = 'server';
+export const DEFAULT_PORT = 7233;
+/** The UI's port is this far above the server's. */
+const UI_OFFSET = 1000;
+const START_MS = 60_000;
+const DATA_FILE = 'temporal.db';
+
+export interface Server extends ServerAddress {
+  /** Address of the web UI; undefined for a server that is not ours. */
+  ui?: string;
+}
+
+/** Where `--temporal` or `TWINPATCH_TEMPORAL` points, else undefined. */
+export function existingServer(
+  address: string | undefined,
+  variables: Record<string, string | undefined>,
+): Server | undefined {
+  const chosen = address ?? variables['TWINPATCH_TEMPORAL'];
+  return chosen === undefined
+    ? undefined
+    : { address: chosen, namespace: variables['TWINPATCH_NAMESPACE'] ?? NAMESPACE };
+}
+
+/** The embedded server of a workspace, when it runs. */
+export function findEmbeddedServer(state: string): Server | undefined {
+  const daemon = findDaemon(state, SERVER);
+  return daemon && toServer(Number(daemon.facts['port']));
+}
+
+/** Starts the embedded server unless it runs. Throws CliError: port taken, data file of another version, no start in time. */
+export async function startEmbeddedServer(
+  state: string,
+  port: number,
+  log: (message: string) => void,
+): Promise<Server> {
+  const running = findEmbeddedServer(state);
+  if (running !== undefined) return running;
+  for (const each of [port, port + UI_OFFSET]) {
+    if (!(await isFree(each))) {
+      const what = `port ${each} is taken by another program`;
+      throw new CliError(EXIT.failed, `${what} — the embedded Temporal server needs it`, {
+        next: `twinpatch up --port ${port + 100}   (or --temporal HOST:PORT for a server that runs already)`,
+      });
+    }
+  }
+  const program = await ensureTemporalCli(log);
+  const child = startDaemon({
+    name: SERVER,
+    state,
+    program,
+    arguments: serverArguments(dataFile(state), port),
+    facts: { port },
+  });
+  child.disconnect();
+  const server = toServer(port);
+  const deadline = Date.now() + START_MS;
+  while (!(await answers(server))) {
+    if (findDaemon(state, SERVER) === undefined || Date.now() > deadline) {
+      const why = (await lastLines(state, SERVER)) || 'it printed nothing';
+      throw new CliError(EXIT.failed, `the embedded Temporal server did not start — ${why}`, {
+        next: `look at ${join(state, `${SERVER}.log`)}`,
+      });
+    }
+    await sleep(100);
+  }
+  return server;
+}
+
+/** A client of a server that answers, its namespace, retention and search attributes in order. Throws CliError. */
+export async function connectClient(
+  server: Server,
+  variables: Record<string, string | undefined>,
+): Promise<Client> {
+  const options = connectionOptions(server, variables);
+  const connection = await Connection.connect({ ...options, connectTimeout: '5s' }).catch(
+    (error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CliError(EXIT.failed, `no Temporal server answers at ${server.address} — ${why}`, {
+        cause: error,
+        next: 'twinpatch up',
+      });
+    },
+  );
+  await prepareNamespace(connection, server.namespace, { ours: server.ui !== undefined });
+  return new Client({ connection, namespace: server.namespace });
+}
+
+// --- internal ---
+
+function toServer(port: number): Server {
+  return {
+    address: `127.0.0.1:${port}`,
+    namespace: NAMESPACE,
+    ui: `http://127.0.0.1:${port + UI_OFFSET}`,
+  };
+}
+
+/** The data file; its version stands beside it, because another version's file is not promised to open. */
+function dataFile(state: string): string {
+  const versionFile = join(state, `${DATA_FILE}.version`);
+  const path = join(state, DATA_FILE);
+  const written = existsSync(versionFile) ? readFileSync(versionFile, 'utf8').trim() : undefined;
+  if (existsSync(path) && written !== undefined && written !== TEMPORAL_CLI_VERSION) {
+    throw new CliError(
+      EXIT.failed,
+      `${path} was written by Temporal CLI ${written} — ${TEMPORAL_CLI_VERSION} may not read it`,
+      { next: `move ${path} away and run the command again: batches go on from the store` },
+    );
+  }
+  if (existsSync(state)) writeFileSync(versionFile, `${TEMPORAL_CLI_VERSION}\n`);
+  return path;
+}
+
+function serverArguments(file: string, port: number): string[] {
+  return [
+    ...['server', 'start-dev', '--log-level', 'error', '--ip', '127.0.0.1'],
+    ...['--port', String(port), '--ui-port', String(port + UI_OFFSET)],
+    ...['--db-filename', file, '--namespace', NAMESPACE],
+    // Safe against kill -9 of the server; after a power cut the store goes on from its own truth.
+    ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=NORMAL'],
+    ...['--dynamic-config-value', 'matching.enableFairness=true'],
+    ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => [
+      '--search-attribute',
+      `${name}=${type}`,
+    ]),
+  ];
+}
+
+async function answers(server: Server): Promise<boolean> {
+  try {
+    const connection = await Connection.connect({ address: server.address, connectTimeout: '2s' });
+    await connection.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const probe = createServer()
+      .once('error', () => settle(false))
+      .listen(port, '127.0.0.1', () => probe.close(() => settle(true)));
+  });
+}

@@ -1,0 +1,70 @@
+/** What commands about existing batches start from: the store, the batch they mean, the server where one runs. */
+
+import type { Client } from '@temporalio/client';
+import type { BatchRecord, Store } from '../domain/store.ts';
+import { openStore } from '../store/open.ts';
+import { CliError, EXIT } from './errors.ts';
+import { findRunning, type ServerOptions } from './launch.ts';
+import type { Io } from './output.ts';
+import { defaultStore, type Workspace, workspaceOf } from './workspace.ts';
+
+export interface SessionOptions extends ServerOptions {
+  /** Folder of the store. */
+  store?: string | undefined;
+}
+
+export interface Session {
+  store: Store;
+  workspace: Workspace;
+}
+
+/** Option flags that these commands share. */
+export const STORE_OPTION = [
+  '--store <folder>',
+  'store of the batch (default: the nearest .twinpatch/store)',
+] as const;
+export const TEMPORAL_OPTION = [
+  '--temporal <host:port>',
+  'use this Temporal server instead of the embedded one',
+] as const;
+export const JSON_OPTION = ['--json', 'print JSON'] as const;
+
+export async function openSession(io: Io, { store }: SessionOptions): Promise<Session> {
+  const workspace = workspaceOf(store ?? defaultStore(io.cwd, io.env));
+  return { store: await openStore(workspace.store), workspace };
+}
+
+/** The batch of that name; without one, the only batch of the store. Throws CliError. */
+export async function requireBatch(store: Store, name: string | undefined): Promise<BatchRecord> {
+  const names = await store.batches.list();
+  const chosen = name ?? (names.length === 1 ? names[0] : undefined);
+  const batch = chosen === undefined ? undefined : await store.batches.get(chosen);
+  if (batch !== undefined) return batch;
+  const known = names.length === 0 ? 'it has none' : `it has ${names.slice(0, 10).join(', ')}`;
+  const what = name === undefined ? 'which batch?' : `no batch ${name}`;
+  throw new CliError(
+    name === undefined ? EXIT.usage : EXIT.failed,
+    `${what} — store ${store.location}: ${known}`,
+    {
+      next: names.length === 0 ? 'twinpatch run' : 'twinpatch status',
+    },
+  );
+}
+
+/** A client of the server that runs for this store. Throws CliError when none does. */
+export async function requireClient(workspace: Workspace, options: ServerOptions): Promise<Client> {
+  const running = await findRunning(workspace, options);
+  if (running !== undefined) return running.client;
+  throw new CliError(EXIT.failed, 'no Temporal server runs for this store', {
+    next: 'twinpatch up',
+  });
+}
+
+/** A client where a server runs and answers; commands that read the store do without. */
+export async function clientIfRunning(
+  workspace: Workspace,
+  options: ServerOptions,
+): Promise<Client | undefined> {
+  const running = await findRunning(workspace, options).catch(() => undefined);
+  return running?.client;
+}

@@ -1,0 +1,33 @@
+/** Where a project's state is: the store, and beside it what the embedded server and worker of this host need. */
+
+import { existsSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+
+export interface Workspace {
+  store: string;
+  /** Data file, logs and process records of the embedded server and worker. */
+  state: string;
+}
+
+const FOLDER = '.twinpatch';
+
+/** The workspace of a store: its state is beside it when the store is in a `.twinpatch` folder, and inside it otherwise. */
+export function workspaceOf(store: string): Workspace {
+  const path = resolve(store);
+  const parent = dirname(path);
+  return { store: path, state: basename(parent) === FOLDER ? parent : join(path, 'local') };
+}
+
+/**
+ * The store that a command without a configuration means: `TWINPATCH_STORE`, else the nearest `.twinpatch/store` upward from `cwd`,
+ * else the one that would be made in `cwd`.
+ */
+export function defaultStore(cwd: string, variables: Record<string, string | undefined>): string {
+  const named = variables['TWINPATCH_STORE'];
+  if (named !== undefined && named !== '') return resolve(cwd, named);
+  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
+    const candidate = join(folder, FOLDER, 'store');
+    if (existsSync(candidate)) return candidate;
+    if (dirname(folder) === folder) return join(resolve(cwd), FOLDER, 'store');
+  }
+}

@@ -1,0 +1,45 @@
+/** A teacher whose every reply is in the spend ledger before it is used, and which asks no more at the batch's cap. */
+
+import { type Teacher, TeacherError } from '../domain/ports.ts';
+import type { Store } from '../domain/store.ts';
+
+/** Cap and sum are read anew this often: another worker may have paid, and a new run may have raised the cap. */
+const MAX_AGE_MS = 2_000;
+
+/** Throws TeacherError{kind: 'budget'} before a call that the cap no longer allows. */
+export function createBookedTeacher(teacher: Teacher, store: Store, batchId: string): Teacher {
+  let budget: { at: number; capUsd: number; spentUsd: number | null } | undefined;
+
+  async function readBudget() {
+    if (budget !== undefined && Date.now() - budget.at < MAX_AGE_MS) return budget;
+    const batch = await store.batches.get(batchId);
+    const capUsd = batch?.config.budget.maxCostUsd ?? Number.POSITIVE_INFINITY;
+    const spentUsd = Number.isFinite(capUsd) ? (await store.spend.total(batchId)).costUsd : 0;
+    budget = { at: Date.now(), capUsd, spentUsd };
+    return budget;
+  }
+
+  return {
+    async complete(request, call, signal) {
+      const current = await readBudget();
+      if (current.spentUsd !== null && current.spentUsd >= current.capUsd) {
+        throw new TeacherError(
+          'budget',
+          `the batch has cost $${current.spentUsd.toFixed(2)}, its cap is $${current.capUsd}`,
+        );
+      }
+      const reply = await teacher.complete(request, call, signal);
+      await store.spend.record(batchId, {
+        call,
+        model: reply.model,
+        endpoint: reply.endpoint,
+        usage: reply.usage,
+        costUsd: reply.costUsd,
+        durationMs: reply.durationMs,
+        at: new Date().toISOString(),
+      });
+      if (current.spentUsd !== null && reply.costUsd !== null) current.spentUsd += reply.costUsd;
+      return reply;
+    },
+  };
+}

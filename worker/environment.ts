@@ -1,0 +1,56 @@
+/** The worker's own settings, from `TWINPATCH_*` variables: where the server and the store are, how much it may run at once. */
+
+import { availableParallelism, totalmem } from 'node:os';
+import { z } from 'zod';
+
+/** Memory of this host that sandboxes may take together. */
+const MEMORY_SHARE = 0.8;
+/** Commands mostly wait for the teacher, so a core carries several rollouts. */
+const ROLLOUTS_PER_CORE = 4;
+const TYPICAL_SANDBOX_BYTES = 2 * 1024 ** 3;
+
+const count = z.coerce.number().int().positive();
+
+const environmentSchema = z.object({
+  TWINPATCH_STORE: z.string().min(1).default('.twinpatch/store'),
+  TWINPATCH_TEMPORAL: z
+    .string()
+    .regex(/^[^:\s]+:\d+$/, 'expected host:port')
+    .default('127.0.0.1:7233'),
+  TWINPATCH_NAMESPACE: z.string().min(1).default('twinpatch'),
+  TWINPATCH_SLOTS: count.optional(),
+  TWINPATCH_ALLOW_ENV: z.string().default(''),
+});
+
+export interface WorkerEnvironment {
+  store: string;
+  temporal: string;
+  namespace: string;
+  /** Rollouts, each with a container, at once. */
+  slots: number;
+  /** Variables that may hold keys although their name does not end in `_API_KEY`. */
+  allowedKeyVariables: string[];
+}
+
+/** Throws an Error that names the variable and what it should be. */
+export function readEnvironment(variables: Record<string, string | undefined>): WorkerEnvironment {
+  const parsed = environmentSchema.safeParse(variables);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new Error(`${issue?.path.join('.') ?? 'environment'}: ${issue?.message ?? 'not valid'}`);
+  }
+  const { data } = parsed;
+  return {
+    store: data.TWINPATCH_STORE,
+    temporal: data.TWINPATCH_TEMPORAL,
+    namespace: data.TWINPATCH_NAMESPACE,
+    slots: data.TWINPATCH_SLOTS ?? defaultSlots(),
+    allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
+  };
+}
+
+/** Rollouts that this host carries, by cores and memory. */
+export function defaultSlots(): number {
+  const byMemory = Math.floor((totalmem() * MEMORY_SHARE) / TYPICAL_SANDBOX_BYTES);
+  return Math.max(1, Math.min(availableParallelism() * ROLLOUTS_PER_CORE, byMemory));
+}

@@ -1,0 +1,156 @@
+/** The worker process: builds every port, hands on what a dead predecessor left, and works until it is told to stop. */
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import pLimit from 'p-limit';
+import pino from 'pino';
+import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
+import { MAIN_QUEUE, ROLLOUT_QUEUE, sampleWorkflowId } from '../domain/ids.ts';
+import { connectEngine } from '../sandbox/engine.ts';
+import { createExtractor } from '../sandbox/extract.ts';
+import { createImages } from '../sandbox/image.ts';
+import type { Reaper } from '../sandbox/reaper.ts';
+import { createSandboxes } from '../sandbox/sandboxes.ts';
+import type { Store } from '../domain/store.ts';
+import { sha256 } from '../store/blobs.ts';
+import { openStore } from '../store/open.ts';
+import { handOverOrphans, trackAttempts } from './attempts.ts';
+import { bundleWorkflows } from './build-bundle.ts';
+import { connectionOptions } from './connection.ts';
+import { type WorkerEnvironment } from './environment.ts';
+import { createTeachers } from './teachers.ts';
+
+const REAP_EVERY_MS = 30_000;
+/** Activities get this long to end by themselves when the worker stops; then they are handed to the next owner. */
+const GRACE_MS = 5_000;
+const FORCE_MS = 60_000;
+const LIGHT_ACTIVITIES = 64;
+
+/** Runs a worker until SIGTERM or SIGINT; `ready` is called once it polls. */
+export async function runWorker(
+  environment: WorkerEnvironment,
+  variables: Record<string, string | undefined>,
+  ready: () => void,
+): Promise<void> {
+  const log = pino(pino.destination(2));
+  Runtime.install({
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) =>
+      log[level === 'ERROR' ? 'error' : 'warn'](
+        { ...meta, error: String(meta?.['error'] ?? '') || undefined },
+        message,
+      ),
+    ),
+    // Signals are ours: the runtime would stop without draining.
+    shutdownSignals: [],
+  });
+
+  const store = await openStore(environment.store);
+  const engine = await connectEngine();
+  const owned = { engine, installation: store.id };
+  const sandboxes = createSandboxes(owned);
+  const teachers = createTeachers(store, variables, environment.allowedKeyVariables);
+  const options = connectionOptions({ address: environment.temporal }, variables);
+  const { namespace } = environment;
+  const client = new Client({ connection: await Connection.connect(options), namespace });
+  const connection = await NativeConnection.connect(options);
+
+  const deps = {
+    store,
+    hash: sha256,
+    teacherFor: teachers.teacherFor,
+    waitingFor: teachers.waitingFor,
+    closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
+    images: createImages(engine, owned),
+    sandboxes,
+    extractor: createExtractor(owned),
+  };
+  const shared = {
+    connection,
+    namespace,
+    interceptors: { activity: [trackAttempts(store.attempts)] },
+    shutdownGraceTime: GRACE_MS,
+    shutdownForceTime: FORCE_MS,
+    maxHeartbeatThrottleInterval: '10s' as const,
+  };
+  const workers = await Promise.all([
+    Worker.create({
+      ...shared,
+      taskQueue: MAIN_QUEUE,
+      workflowBundle: { code: await workflowCode() },
+      activities: createMainActivities(deps),
+      maxConcurrentActivityTaskExecutions: LIGHT_ACTIVITIES,
+      maxCachedWorkflows: 500,
+      // A task for a dead worker's cache moves on after this; the default of 10 s would delay every restart.
+      stickyQueueScheduleToStartTimeout: '1s',
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: ROLLOUT_QUEUE,
+      activities: createRolloutActivities(deps),
+      maxConcurrentActivityTaskExecutions: environment.slots,
+    }),
+  ]);
+
+  await reap(sandboxes, store);
+  const reaping = setInterval(
+    () => void reap(sandboxes, store).catch((error) => log.warn(error)),
+    REAP_EVERY_MS,
+  );
+  const stop = () =>
+    workers.forEach((worker) => worker.getState() === 'RUNNING' && worker.shutdown());
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  const orphans = await handOverOrphans(client, store.attempts);
+  log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
+  ready();
+  try {
+    await running;
+  } finally {
+    clearInterval(reaping);
+    await teachers.close();
+    await connection.close();
+    await client.connection.close();
+    await reap(sandboxes, store);
+  }
+}
+
+// --- internal ---
+
+/** Removes containers whose rollout nobody owns. Those without a rollout are kept while any process of ours works here. */
+async function reap(sandboxes: Reaper, store: Store): Promise<void> {
+  const busy = (await store.attempts.live()).length > 0;
+  await sandboxes.reap({
+    keep: ({ labels: { rollout } }) =>
+      rollout === undefined ? busy : store.leases.isLive(rollout),
+  });
+}
+
+async function closedSamples(client: Client, batchId: string, keys: string[]): Promise<string[]> {
+  const limit = pLimit(8);
+  const closed = await Promise.all(
+    keys.map((key) =>
+      limit(async () => {
+        try {
+          const { status } = await client.workflow
+            .getHandle(sampleWorkflowId(batchId, key))
+            .describe();
+          return status.name !== 'RUNNING';
+        } catch (error) {
+          if (error instanceof WorkflowNotFoundError) return true;
+          throw error;
+        }
+      }),
+    ),
+  );
+  return keys.filter((_, index) => closed[index]);
+}
+
+/** The bundle of the build; from source, one made now. */
+async function workflowCode(): Promise<string> {
+  const built = fileURLToPath(new URL('workflows.bundle.js', import.meta.url));
+  return existsSync(built) ? readFile(built, 'utf8') : bundleWorkflows();
+}
