@@ -12,6 +12,7 @@ import { readYield, type Yield } from './yield.ts';
 const ASKED_SAMPLES = 16;
 
 export type BatchPhase =
+  | 'finished'
   | 'running'
   | 'paused'
   | 'draining'
@@ -56,7 +57,7 @@ export async function readBatchState(
     batch: batch.id,
     repository: batch.repository,
     simulated: batch.simulated,
-    phase: client === undefined ? 'unknown' : phaseOf(progress),
+    phase: isFinished(yielded) ? 'finished' : client === undefined ? 'unknown' : phaseOf(progress),
     ...yielded,
     live: live.length,
     stages: await countStages(store, batch.id, live),
@@ -69,6 +70,11 @@ export async function readBatchState(
       costUsd: total.costUsd,
     },
   };
+}
+
+/** Every sample has a content verdict: there is nothing left to do. */
+export function isFinished({ unfinished, held, infrastructure }: Yield): boolean {
+  return unfinished + held + infrastructure === 0;
 }
 
 // --- internal ---

@@ -2,7 +2,8 @@
 
 import { checkDataset } from '../dataset/check.ts';
 import type { DatasetManifest } from '../dataset/manifest.ts';
-import { DatasetError, writeDataset } from '../dataset/write.ts';
+import { DatasetError } from '../dataset/folder.ts';
+import { writeDataset } from '../dataset/write.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples } from './finished-samples.ts';

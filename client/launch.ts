@@ -16,9 +16,6 @@ import {
 import { startWorker } from './worker.ts';
 import type { Workspace } from './workspace.ts';
 
-/** Samples under way at once, unless said otherwise: enough to keep every slot of one host busy. */
-export const DEFAULT_WINDOW = 32;
-
 /** temporal.api.enums.v1.TaskQueueType */
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 

@@ -79,7 +79,10 @@ export function isLocalSource(source: string): boolean {
 
 // --- internal ---
 
-function parseConfig(text: string, { shown, sets }: { shown: string; sets: string[] }): BatchConfig {
+function parseConfig(
+  text: string,
+  { shown, sets }: { shown: string; sets: string[] },
+): BatchConfig {
   const file = parseConfigText(text);
   if (file.problems.length > 0) {
     throw refusal(
@@ -89,7 +92,9 @@ function parseConfig(text: string, { shown, sets }: { shown: string; sets: strin
   }
   if (file.value === null || typeof file.value !== 'object' || Array.isArray(file.value)) {
     const what = file.value === null ? 'the file is empty' : 'expected keys and values';
-    throw refusal(shown, [`${shown}:1:1  ${what}; \`twinpatch init --force\` writes a complete one`]);
+    throw refusal(shown, [
+      `${shown}:1:1  ${what}; \`twinpatch init --force\` writes a complete one`,
+    ]);
   }
   const schema = configJsonSchema();
   const assignments = sets.map((set) => parseSet(set, schema));

@@ -1,6 +1,6 @@
 /** Namespace, retention and search attributes: what the workflows need of a server, checked and made where it is missing. */
 
-import type { Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { SEARCH_ATTRIBUTES, type SearchAttribute } from '../domain/search-attributes.ts';
 
@@ -22,7 +22,7 @@ export interface NamespaceState {
 
 /** How a namespace stands; changes nothing. */
 export async function inspectNamespace(
-  { workflowService, operatorService }: Connection,
+  { workflowService, connection: { operatorService } }: Client,
   namespace: string,
 ): Promise<NamespaceState> {
   const all = Object.keys(SEARCH_ATTRIBUTES) as SearchAttribute[];
@@ -43,12 +43,15 @@ export async function inspectNamespace(
 
 /** Makes what is missing. A longer retention than ours is left alone, and so is any on a server that is not ours. */
 export async function prepareNamespace(
-  connection: Connection,
+  client: Client,
   namespace: string,
   options: { ours: boolean },
 ): Promise<void> {
-  const { workflowService, operatorService } = connection;
-  const state = await inspectNamespace(connection, namespace);
+  const {
+    workflowService,
+    connection: { operatorService },
+  } = client;
+  const state = await inspectNamespace(client, namespace);
   const retention = msToTs(RETENTION_DAYS * DAY_MS);
   if (!state.exists) {
     await workflowService

@@ -12,3 +12,21 @@ export function parseCount(value: string): number {
   if (!/^[1-9]\d{0,14}$/.test(value)) throw new InvalidArgumentError('Give a whole number from 1.');
   return Number(value);
 }
+
+/** A number from 0 to 1. Throws InvalidArgumentError. */
+export function parseShare(value: string): number {
+  const share = Number(value);
+  if (value.trim() === '' || !(share >= 0 && share <= 1)) {
+    throw new InvalidArgumentError('Give a number from 0 to 1.');
+  }
+  return share;
+}
+
+/** US dollars above 0. Throws InvalidArgumentError. */
+export function parseUsd(value: string): number {
+  const usd = Number(value.replace(/^\$/, ''));
+  if (!(usd > 0) || !Number.isFinite(usd)) {
+    throw new InvalidArgumentError('Give US dollars above 0, like 25.');
+  }
+  return usd;
+}

@@ -3,8 +3,9 @@
 import { renderVerdict } from '../domain/outcome.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { BatchState } from './batch-state.ts';
-import { type Io, print, renderTable, write } from './output.ts';
+import { type Io, print, write } from './output.ts';
 import { renderCounts, renderSpent } from './render-progress.ts';
+import { renderTable } from './table.ts';
 import { explain, samplesWithEnds } from './yield.ts';
 
 /** Batches up to this size are listed sample by sample, larger ones by verdict. */

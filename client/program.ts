@@ -1,6 +1,21 @@
 /** The command line: every command, and what they share. */
 
 import { Command } from '@commander-js/extra-typings';
+import {
+  registerCancel,
+  registerPause,
+  registerResume,
+  registerRetry,
+} from './commands/control.ts';
+import { registerDemo } from './commands/demo.ts';
+import { registerDoctor } from './commands/doctor.ts';
+import { registerDown } from './commands/down.ts';
+import { registerExport } from './commands/export.ts';
+import { registerRun } from './commands/run.ts';
+import { registerShow } from './commands/show.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerUp } from './commands/up.ts';
+import { registerWorker } from './commands/worker.ts';
 import { registerFunctions } from './commands/functions.ts';
 import { registerInit } from './commands/init.ts';
 import { registerPlan } from './commands/plan.ts';
@@ -10,10 +25,23 @@ import { packageVersion } from './package-root.ts';
 
 /** In the order of `--help`. */
 const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
+  registerDemo,
   registerInit,
+  registerDoctor,
   registerFunctions,
   registerPlan,
+  registerRun,
+  registerStatus,
+  registerPause,
+  registerResume,
+  registerRetry,
+  registerCancel,
+  registerShow,
   registerRecall,
+  registerExport,
+  registerUp,
+  registerDown,
+  registerWorker,
 ];
 
 /** The program with all its commands; parsing throws CliError or CommanderError and never exits. */

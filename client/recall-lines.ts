@@ -91,7 +91,8 @@ function answer(bytes: Buffer): RecallAnswer {
   if (typeof id !== 'string' && typeof id !== 'number') {
     return { id: null, error: `\`id\` ${lack(id)}; expected a text or a number` };
   }
-  if (typeof target !== 'string') return { id, error: `\`target\` ${lack(target)}; expected a text` };
+  if (typeof target !== 'string')
+    return { id, error: `\`target\` ${lack(target)}; expected a text` };
   if (typeof produced !== 'string') {
     return { id, error: `\`produced\` ${lack(produced)}; expected a text` };
   }

@@ -3,12 +3,13 @@
 import { batchWorkflowId } from '../domain/ids.ts';
 import type { BatchRecord } from '../domain/store.ts';
 import { cancelSignal } from '../workflows/messages.ts';
-import { type BatchState, readBatchState } from './batch-state.ts';
+import { type BatchState, isFinished, readBatchState } from './batch-state.ts';
 import { CliError, EXIT } from './errors.ts';
 import { follow } from './follow.ts';
-import { bringUp, DEFAULT_WINDOW, type Running, type ServerOptions, startBatch } from './launch.ts';
+import { bringUp, type Running, type ServerOptions, startBatch } from './launch.ts';
 import { type Io, note, printJson } from './output.ts';
 import { printYield } from './print-yield.ts';
+import { DEFAULT_WINDOW } from './window.ts';
 import type { Session } from './session.ts';
 
 export interface RunOptions extends ServerOptions {
@@ -38,6 +39,14 @@ export async function runBatch(
   batch: BatchRecord,
   options: RunOptions,
 ): Promise<BatchState | undefined> {
+  const stored = await readBatchState(store, batch, undefined);
+  if (isFinished(stored)) {
+    await note(
+      io,
+      `${batch.id}: all ${stored.planned} samples are in the store already, nothing is left to do`,
+    );
+    return stored;
+  }
   const running = await bringUp(workspace, options, (line) => void note(io, line));
   const { client } = running;
   try {

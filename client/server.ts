@@ -96,8 +96,9 @@ export async function connectClient(
       });
     },
   );
-  await prepareNamespace(connection, server.namespace, { ours: server.ui !== undefined });
-  return new Client({ connection, namespace: server.namespace });
+  const client = new Client({ connection, namespace: server.namespace });
+  await prepareNamespace(client, server.namespace, { ours: server.ui !== undefined });
+  return client;
 }
 
 // --- internal ---

@@ -3,7 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note, print } from '../output.ts';
-import { parseCount } from '../parse.ts';
+import { collect, parseCount } from '../options.ts';
 import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
 
 export function registerPause(program: Command, io: Io): void {
@@ -108,10 +108,6 @@ export function registerRetry(program: Command, io: Io): void {
 }
 
 // --- internal ---
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
-}
 
 async function runningBatch(
   io: Io,

@@ -3,7 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note } from '../output.ts';
-import { parseCount, parseUsd } from '../parse.ts';
+import { collect, parseCount, parseUsd } from '../options.ts';
 import { JSON_OPTION, TEMPORAL_OPTION } from '../session.ts';
 
 export function registerRun(program: Command, io: Io): void {
@@ -29,7 +29,8 @@ export function registerRun(program: Command, io: Io): void {
       const { loadConfig } = await import('../load-config.ts');
       const { openStore } = await import('../../store/open.ts');
       const { workspaceOf } = await import('../workspace.ts');
-      const { ingestBatch } = await import('../ingest.ts');
+      const { ingest } = await import('../ingest.ts');
+      const { sourceCacheFolder } = await import('../cache-folder.ts');
       const { runToEnd } = await import('../run-batch.ts');
       const sets = [
         ...options.set,
@@ -37,7 +38,7 @@ export function registerRun(program: Command, io: Io): void {
         ...(options.name === undefined ? [] : [`name=${options.name}`]),
         ...(options.maxCost === undefined ? [] : [`budget.maxCostUsd=${options.maxCost}`]),
       ];
-      const { config, folder } = await loadConfig({ path: options.config, sets, cwd: io.cwd });
+      const { config } = await loadConfig({ path: options.config, sets, cwd: io.cwd });
       if (
         config.budget.maxCostUsd !== undefined &&
         config.teacher.price === undefined &&
@@ -53,18 +54,12 @@ export function registerRun(program: Command, io: Io): void {
       }
       const workspace = workspaceOf(config.store);
       const store = await openStore(workspace.store);
-      const batch = await ingestBatch({
+      const { batch } = await ingest({
         config,
-        folder,
         store,
-        notify: (line) => void note(io, line),
+        cacheDir: sourceCacheFolder(io.env),
+        onProgress: (line) => void note(io, line),
       });
       await runToEnd(io, { store, workspace }, batch, options);
     });
-}
-
-// --- internal ---
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }

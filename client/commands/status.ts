@@ -1,7 +1,8 @@
 /** `twinpatch status`: how batches stand. */
 
 import type { Command } from '@commander-js/extra-typings';
-import { type Io, note, print, printJson, renderTable, write } from '../output.ts';
+import { type Io, note, print, printJson, write } from '../output.ts';
+import { renderTable } from '../table.ts';
 import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
 
 export function registerStatus(program: Command, io: Io): void {

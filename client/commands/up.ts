@@ -2,7 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseCount } from '../parse.ts';
+import { parseCount } from '../options.ts';
 import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
 
 export function registerUp(program: Command, io: Io): void {

@@ -1,0 +1,145 @@
+/** `twinpatch plan`: what a batch would hold and take; nothing is spent, nothing is stored. */
+
+import type { Command } from '@commander-js/extra-typings';
+import type { Sample } from '../../domain/sample.ts';
+import type { Band, Estimate } from '../estimate.ts';
+import { collect, parseCount } from '../options.ts';
+import { note, print, printJson, sanitizeLine, write, type Io } from '../output.ts';
+
+export function registerPlan(program: Command, io: Io): void {
+  program
+    .command('plan')
+    .summary('counts, tokens, time and cost of a batch; nothing is spent')
+    .description(
+      'Plans the batch of twinpatch.yaml and shows what it would hold, with an estimate of tokens, time and cost. Nothing is spent or stored.',
+    )
+    .option('-n, --samples <count>', 'instead of targets.samples', parseCount)
+    .option('--json', 'print one JSON object')
+    .option('--config <file>', 'configuration, instead of the nearest twinpatch.yaml')
+    .option('--set <key=value>', 'override a value of the configuration', collect, [])
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ twinpatch plan
+  $ twinpatch plan -n 1000
+  $ twinpatch plan --set targets.minLines=8 --json
+
+JSON: {name, repository, commits, functions: {found, eligible, reasons}, samples, rounds, directories, languages,
+estimate: {rollouts, inputTokens, cachedInputTokens, outputTokens, costUsd, hours, basis}}; bands are [low, high],
+costUsd is null without a price.`,
+    )
+    .action(async (options) => {
+      const plan = await makePlan(options, io);
+      if (options.json) return printJson(io, plan);
+      await show(plan, io);
+    });
+}
+
+// --- internal ---
+
+interface PlanOptions {
+  samples?: number | undefined;
+  config?: string | undefined;
+  set: string[];
+}
+
+interface Plan {
+  name: string;
+  repository: string;
+  commits: { name: string; commit: string }[];
+  functions: { found: number; eligible: number; reasons: Record<string, number> };
+  samples: number;
+  /** How often the plan goes round the eligible functions. */
+  rounds: number;
+  directories: Record<string, number>;
+  languages: Record<string, number>;
+  estimate: Estimate;
+}
+
+async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
+  const { loadConfig } = await import('../load-config.ts');
+  const loaded = await loadConfig({ path: options.config, sets: options.set, cwd: io.cwd });
+  const { planBatch, resolveCommits, withSamples } = await import('../ingest.ts');
+  const config = withSamples(loaded.config, options.samples);
+  const { openSource } = await import('../../repository/source.ts');
+  const { listFunctions } = await import('../../repository/functions.ts');
+  const { countBy, FunctionCounts, topFolder } = await import('../function-counts.ts');
+  const { sourceCacheFolder } = await import('../cache-folder.ts');
+  const { estimate } = await import('../estimate.ts');
+  const { DEFAULT_WINDOW } = await import('../window.ts');
+  const source = await openSource(config.repository.source, {
+    cacheDir: sourceCacheFolder(io.env),
+  });
+  const commits = await resolveCommits(source, config.repository.commits);
+  const counts = new FunctionCounts();
+  const eligible = new Set<string>();
+  const planned = [];
+  for (const { commit } of commits) {
+    const functions = [];
+    const targets = { ...config.repository, ...config.targets };
+    for await (const found of listFunctions(source.files(commit), targets)) {
+      counts.add(found);
+      functions.push(found);
+      if (found.eligible) eligible.add(JSON.stringify([found.file, found.name]));
+    }
+    planned.push({ commit, snapshot: 'sha256:' as const, functions });
+  }
+  const samples: Sample[] = planBatch(config, planned);
+  const slots = config.teacher.endpoints.reduce((sum, each) => sum + each.maxConcurrency, 0);
+  const concurrency = Math.min(samples.length, DEFAULT_WINDOW, slots || DEFAULT_WINDOW);
+  return {
+    name: config.name,
+    repository: source.label,
+    commits,
+    functions: { found: counts.found, eligible: counts.eligible, reasons: counts.reasons },
+    samples: samples.length,
+    rounds: Math.ceil(samples.length / eligible.size),
+    directories: countBy(samples, ({ target }) => topFolder(target.file)),
+    languages: countBy(samples, ({ target }) => target.language),
+    estimate: estimate(samples.length, config, concurrency),
+  };
+}
+
+async function show(plan: Plan, io: Io) {
+  const { renderTable } = await import('../table.ts');
+  const view = { stream: io.stdout, env: io.env };
+  const { functions, estimate } = plan;
+  const reasons = Object.entries(functions.reasons).map(([reason, count]) => `${count} ${reason}`);
+  const facts = [
+    ['batch', plan.name],
+    ['repository', plan.repository],
+    ['commits', plan.commits.map(({ name, commit }) => `${name} (${commit})`).join(', ')],
+    ['functions', `${functions.found} found, ${functions.eligible} eligible`],
+    ['left out', reasons.join(', ') || 'none'],
+    ['samples', `${plan.samples} in ${plan.rounds} ${plan.rounds === 1 ? 'round' : 'rounds'}`],
+  ];
+  for (const [name = '', value = ''] of facts) {
+    await print(io, `${name.padEnd(14)}${sanitizeLine(value)}`);
+  }
+  const directories = Object.entries(plan.directories);
+  await write(io.stdout, `\n${renderTable(['folder', 'samples'], directories, view)}`);
+  const languages = Object.entries(plan.languages);
+  await write(io.stdout, `\n${renderTable(['language', 'samples'], languages, view)}`);
+  await print(io, '\nEstimate, not a promise:');
+  const cost = estimate.costUsd && `$${band(estimate.costUsd, (usd) => usd.toFixed(2))}`;
+  for (const [name = '', value = ''] of [
+    ['input tokens', `${band(estimate.inputTokens, tokens)}, most of them cached`],
+    ['output tokens', band(estimate.outputTokens, tokens)],
+    ['time', `${band(estimate.hours, (hours) => hours.toFixed(1))} hours`],
+    ['cost', cost ?? 'unpriced: set teacher.price'],
+    ['basis', estimate.basis],
+  ]) {
+    await print(io, `${name.padEnd(14)}${value}`);
+  }
+  await note(io, '\nnext: twinpatch run');
+}
+
+function band([low, high]: Band, render: (value: number) => string): string {
+  return `${render(low)} to ${render(high)}`;
+}
+
+function tokens(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
+  return count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : `${Math.round(count / 1000)}k`;
+}

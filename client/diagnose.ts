@@ -1,0 +1,215 @@
+/** The checks of `twinpatch doctor`: each says what it found, and the one thing to do where that is not enough. */
+
+import { statfs } from 'node:fs/promises';
+import { execa } from 'execa';
+import type { BatchConfig } from '../domain/config.ts';
+import { findBaseImage } from '../scripts/base-image.mjs';
+import { askEngine } from '../scripts/engine-api.mjs';
+import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
+import { openStore } from '../store/open.ts';
+import { findDaemon } from './daemon.ts';
+import { CliError } from './errors.ts';
+import { loadConfig } from './load-config.ts';
+import { findRunning, type ServerOptions } from './launch.ts';
+import { inspectNamespace } from './namespace.ts';
+import type { Io } from './output.ts';
+import { WORKER } from './worker.ts';
+import { defaultStore, workspaceOf } from './workspace.ts';
+
+export interface Finding {
+  check: string;
+  ok: boolean;
+  message: string;
+  fix?: string;
+}
+
+export interface DiagnoseOptions extends ServerOptions {
+  config?: string | undefined;
+  store?: string | undefined;
+}
+
+const MIN_FREE_BYTES = 5 * 1024 ** 3;
+const ENDPOINT_MS = 5_000;
+const SETUP = 'node scripts/setup.mjs in the folder of twinpatch';
+
+/** Runs every check; none throws. */
+export async function diagnose(io: Io, options: DiagnoseOptions): Promise<Finding[]> {
+  const config = await readConfig(io, options);
+  const store = options.store ?? config.value?.store ?? defaultStore(io.cwd, io.env);
+  const findings = await Promise.all([
+    checkNode(),
+    checkGit(),
+    checkEngine(),
+    checkBaseImage(config.value),
+    checkTemporalCli(),
+    checkServer(store, options),
+    checkWorker(store),
+    checkDisk(store),
+  ]);
+  return [
+    ...findings,
+    ...config.findings,
+    ...(config.value === undefined ? [] : await checkTeacher(config.value, io.env)),
+  ];
+}
+
+// --- internal ---
+
+function good(check: string, message: string): Finding {
+  return { check, ok: true, message };
+}
+
+function bad(check: string, message: string, fix: string): Finding {
+  return { check, ok: false, message, fix };
+}
+
+async function readConfig(
+  io: Io,
+  { config: path }: DiagnoseOptions,
+): Promise<{ value?: BatchConfig; findings: Finding[] }> {
+  try {
+    const { config, path: found } = await loadConfig({ path, sets: [], cwd: io.cwd });
+    return { value: config, findings: [good('config', found)] };
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return { findings: [bad('config', error.message, error.next ?? 'twinpatch init')] };
+  }
+}
+
+async function checkNode(): Promise<Finding> {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 20 || (major === 20 && minor >= 19)
+    ? good('node', process.versions.node)
+    : bad('node', `${process.versions.node} is too old`, 'install Node 20.19 or newer');
+}
+
+async function checkGit(): Promise<Finding> {
+  const { stdout, failed } = await execa('git', ['--version'], { reject: false });
+  return failed
+    ? bad('git', 'not found', 'install git')
+    : good('git', stdout.replace('git version ', ''));
+}
+
+async function checkEngine(): Promise<Finding> {
+  try {
+    const { status, text } = await askEngine('GET', '/version');
+    if (status !== 200) return bad('docker engine', `answers with ${status}`, 'look at its log');
+    const { Version: version, ApiVersion: api } = JSON.parse(text) as {
+      Version: string;
+      ApiVersion: string;
+    };
+    return good('docker engine', `${version}, API ${api}`);
+  } catch (error) {
+    return bad('docker engine', error instanceof Error ? error.message : String(error), SETUP);
+  }
+}
+
+async function checkBaseImage(config: BatchConfig | undefined): Promise<Finding> {
+  const image = config?.environment.image ?? 'twinpatch/base:bookworm';
+  if (image !== 'twinpatch/base:bookworm')
+    return good('image', `${image}, pulled when it is first needed`);
+  const id = await findBaseImage().catch(() => undefined);
+  return id === undefined ? bad('image', `${image} is not there`, SETUP) : good('image', image);
+}
+
+async function checkTemporalCli(): Promise<Finding> {
+  const path = await findTemporalCli();
+  return path === undefined
+    ? bad('temporal CLI', `${TEMPORAL_CLI_VERSION} not found`, SETUP)
+    : good('temporal CLI', `${TEMPORAL_CLI_VERSION} at ${path}`);
+}
+
+async function checkServer(store: string, options: ServerOptions): Promise<Finding> {
+  const name = 'server';
+  try {
+    const running = await findRunning(workspaceOf(store), options);
+    if (running === undefined) return good(name, 'not running; run and up start it');
+    const { server, client } = running;
+    const [{ serverVersion }, state] = await Promise.all([
+      client.workflowService.getSystemInfo({}),
+      inspectNamespace(client, server.namespace),
+    ]);
+    await client.connection.close();
+    return good(
+      name,
+      `${serverVersion ?? 'unknown version'} at ${server.address}, results kept ${state.retentionDays} days`,
+    );
+  } catch (error) {
+    return bad(name, error instanceof Error ? error.message : String(error), 'twinpatch up');
+  }
+}
+
+async function checkWorker(store: string): Promise<Finding> {
+  const daemon = findDaemon(workspaceOf(store).state, WORKER);
+  return daemon === undefined
+    ? good('worker', 'not running; run and up start it')
+    : good('worker', `pid ${daemon.owner.pid}`);
+}
+
+async function checkDisk(store: string): Promise<Finding> {
+  const { location } = await openStore(store);
+  const { bavail, bsize } = await statfs(location);
+  const free = `${((bavail * bsize) / 1024 ** 3).toFixed(1)} GiB free`;
+  return bavail * bsize >= MIN_FREE_BYTES
+    ? good('disk', `${free} at ${location}`)
+    : bad('disk', `only ${free} at ${location}`, 'free some space, or give another `store`');
+}
+
+async function checkTeacher(
+  { teacher }: BatchConfig,
+  variables: NodeJS.ProcessEnv,
+): Promise<Finding[]> {
+  if (teacher.scripted !== undefined) return [good('teacher', 'scripted: rows are simulated')];
+  const endpoints = await Promise.all(
+    teacher.endpoints.map((endpoint) => checkEndpoint(endpoint, variables)),
+  );
+  const prices =
+    teacher.price === undefined
+      ? bad(
+          'prices',
+          'none given: cost is shown as unpriced, and no budget can be kept',
+          'give teacher.price in twinpatch.yaml',
+        )
+      : good(
+          'prices',
+          `$${teacher.price.input} in, $${teacher.price.output} out per million tokens`,
+        );
+  return [...endpoints, prices];
+}
+
+async function checkEndpoint(
+  { baseUrl, model, apiKeyEnv }: BatchConfig['teacher']['endpoints'][number],
+  variables: NodeJS.ProcessEnv,
+): Promise<Finding> {
+  const { host } = new URL(baseUrl);
+  const key = apiKeyEnv === undefined ? undefined : variables[apiKeyEnv];
+  if (apiKeyEnv !== undefined && !key)
+    return bad('teacher', `${host}: ${apiKeyEnv} is not set`, `export ${apiKeyEnv}=…`);
+  try {
+    const answer = await fetch(`${baseUrl.replace(/\/+$/, '')}/models`, {
+      ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }),
+      signal: AbortSignal.timeout(ENDPOINT_MS),
+    });
+    if (answer.status === 401 || answer.status === 403)
+      return bad('teacher', `${host} refuses the key`, `correct ${apiKeyEnv ?? 'apiKeyEnv'}`);
+    if (!answer.ok)
+      return good('teacher', `${host} answers (${answer.status} for the list of models)`);
+    const { data = [] } = (await answer.json()) as { data?: { id: string }[] };
+    return data.length === 0 || data.some(({ id }) => id === model)
+      ? good('teacher', `${host} serves ${model}`)
+      : bad(
+          'teacher',
+          `${host} does not list ${model}`,
+          `one of: ${data
+            .slice(0, 5)
+            .map(({ id }) => id)
+            .join(', ')}`,
+        );
+  } catch (error) {
+    return bad(
+      'teacher',
+      `${host} does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      'start it, or correct teacher.endpoints',
+    );
+  }
+}

@@ -1,0 +1,166 @@
+/** Takes a repository into the store: snapshots, functions and plan of a batch, all that its workers will need. */
+
+import type { BatchConfig } from '../domain/config.ts';
+import { demonstrationsOf } from '../domain/demonstrations.ts';
+import { instructionsOf } from '../domain/instructions.ts';
+import type { BatchRecord, Store } from '../domain/store.ts';
+import { type FunctionRecord, listFunctions } from '../repository/functions.ts';
+import { type PlannedCommit, planSamples } from '../repository/plan.ts';
+import { writeSnapshot } from '../repository/snapshot.ts';
+import type { LeftOut, Source } from '../repository/source-file.ts';
+import { openSource } from '../repository/source.ts';
+import { compareConfigs, renderChange } from './config-changes.ts';
+import { CliError, EXIT } from './errors.ts';
+import { packageVersion } from './package-root.ts';
+
+export interface IngestInput {
+  /** As `loadConfig` gives it: with absolute paths. */
+  config: BatchConfig;
+  store: Store;
+  /** For our own git directories. */
+  cacheDir: string;
+  /** Instead of `targets.samples`. */
+  samples?: number | undefined;
+  onProgress: (line: string) => void;
+  signal?: AbortSignal;
+}
+
+export interface Ingested {
+  batch: BatchRecord;
+  /** Samples in the manifest now. */
+  planned: number;
+  /** Samples that were not in it before. */
+  appended: number;
+}
+
+/**
+ * The batch of that name, made or completed. The first time everything is read from the repository; later the store alone
+ * is asked, so a moved branch changes nothing: more samples are appended to the same plan, and values that do not determine
+ * a sample are taken over. Throws CliError with exit code 3 when others changed; RepositoryError; StoreUnavailable.
+ */
+export async function ingest(input: IngestInput): Promise<Ingested> {
+  const { store, onProgress } = input;
+  const config = withSamples(input.config, input.samples);
+  const known = await store.batches.get(config.name);
+  const batch =
+    known === undefined
+      ? await begin(config, input)
+      : await takeOver(known, config, store, onProgress);
+  // The record comes first, so a manifest cut short by a crash is completed here.
+  const before = await store.batches.planned(batch.id);
+  const missing = batch.config.targets.samples - before;
+  if (missing > 0) {
+    const samples = planBatch(batch.config, await readCommits(batch, store));
+    await store.batches.append(batch.id, samples.slice(before));
+    onProgress(`batch ${batch.id}: ${missing} samples planned`);
+  }
+  return { batch, planned: Math.max(before, before + missing), appended: Math.max(0, missing) };
+}
+
+/** The samples of a configuration over the functions of its commits. Throws RepositoryError of kind `no-targets`. */
+export function planBatch({ prompts, targets }: BatchConfig, commits: PlannedCommit[]) {
+  return planSamples({
+    commits,
+    instructions: instructionsOf(prompts.instructions).map(({ id }) => id),
+    demonstrations: demonstrationsOf(prompts.demonstrations).map(({ id }) => id),
+    samples: targets.samples,
+    seed: targets.seed,
+  });
+}
+
+/** Commits of the configuration, each once, in its order. Throws RepositoryError of kind `unknown-commit`. */
+export async function resolveCommits(
+  source: Source,
+  names: string[],
+): Promise<{ name: string; commit: string }[]> {
+  const resolved = new Map<string, string>();
+  for (const name of names) {
+    const commit = await source.resolve(name);
+    if (!resolved.has(commit)) resolved.set(commit, name);
+  }
+  return [...resolved].map(([commit, name]) => ({ name, commit }));
+}
+
+export function withSamples(config: BatchConfig, samples: number | undefined): BatchConfig {
+  return samples === undefined ? config : { ...config, targets: { ...config.targets, samples } };
+}
+
+// --- internal ---
+
+async function begin(config: BatchConfig, input: IngestInput): Promise<BatchRecord> {
+  const { store, cacheDir, onProgress, signal } = input;
+  onProgress(`reading ${config.repository.source}`);
+  const source = await openSource(config.repository.source, {
+    cacheDir,
+    ...(signal !== undefined && { signal }),
+  });
+  const commits: BatchRecord['commits'] = [];
+  const planned: PlannedCommit[] = [];
+  for (const { name, commit } of await resolveCommits(source, config.repository.commits)) {
+    const leftOut = new Map<string, string>();
+    const onLeftOut = ({ path, reason }: LeftOut) => leftOut.set(path, reason);
+    const archive = writeSnapshot(source.files(commit, onLeftOut));
+    const snapshot = await store.blobs.putStream(archive as AsyncIterable<Uint8Array>);
+    const functions: FunctionRecord[] = [];
+    const targets = { ...config.repository, ...config.targets };
+    for await (const found of listFunctions(source.files(commit), targets, onLeftOut)) {
+      functions.push(found);
+    }
+    for (const [path, reason] of leftOut) onProgress(`left out: ${path}: ${reason}`);
+    onProgress(`${name} is ${commit}: ${functions.length} functions found`);
+    planned.push({ commit, snapshot, functions });
+    commits.push({ name, commit, snapshot, functions: await store.blobs.putJson(functions) });
+  }
+  // Fails here when nothing is eligible, before the batch exists.
+  planBatch(withSamples(config, 1), planned);
+  const functions = planned.flatMap((each) => each.functions);
+  const batch: BatchRecord = {
+    id: config.name,
+    storeId: store.id,
+    formatVersion: 1,
+    config,
+    repository: source.label,
+    commits,
+    functions: {
+      found: functions.length,
+      eligible: functions.filter(({ eligible }) => eligible).length,
+    },
+    simulated: config.teacher.scripted !== undefined,
+    versions: { twinpatch: packageVersion(), node: process.versions.node },
+    createdAt: new Date().toISOString(),
+  };
+  await store.batches.put(batch);
+  return batch;
+}
+
+async function takeOver(
+  known: BatchRecord,
+  config: BatchConfig,
+  store: Store,
+  onProgress: (line: string) => void,
+): Promise<BatchRecord> {
+  const { pinned, free, moreSamples } = compareConfigs(known.config, config);
+  if (pinned.length > 0) {
+    const lines = pinned.map((change) => `  ${renderChange(change)}`);
+    throw new CliError(
+      EXIT.config,
+      `batch ${known.id} was started with other values — the same name is the same batch:\n${lines.join('\n')}`,
+      { next: 'use another --name, or set these values back' },
+    );
+  }
+  if (free.length === 0 && moreSamples === 0) return known;
+  for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
+  const batch = { ...known, config };
+  await store.batches.put(batch);
+  return batch;
+}
+
+async function readCommits(batch: BatchRecord, { blobs }: Store): Promise<PlannedCommit[]> {
+  return Promise.all(
+    batch.commits.map(async ({ commit, snapshot, functions }) => ({
+      commit,
+      snapshot,
+      functions: await blobs.getJson<FunctionRecord[]>(functions),
+    })),
+  );
+}
