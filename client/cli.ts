@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `twinpatch` command: the only place that exits and prints errors. */
 
-import { describeError, EXIT, type ExitCode } from './errors.ts';
+import { describeError, EXIT } from './errors.ts';
 import { processIo, type Output } from './output.ts';
 import { createProgram } from './program.ts';
 
@@ -14,9 +14,11 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const io = processIo();
-let exitCode: ExitCode = EXIT.done;
+let exitCode: number | string = EXIT.done;
 try {
   await createProgram(io).parseAsync(process.argv);
+  // A command that did its work and still has something to say, as that the budget is reached.
+  exitCode = process.exitCode ?? EXIT.done;
 } catch (error) {
   const end = describeError(error, { debug: Boolean(io.env['TWINPATCH_DEBUG']) });
   process.stderr.write(end.text);

@@ -67,7 +67,6 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
   const { countBy, FunctionCounts, topFolder } = await import('../function-counts.ts');
   const { sourceCacheFolder } = await import('../cache-folder.ts');
   const { estimate } = await import('../estimate.ts');
-  const { DEFAULT_WINDOW } = await import('../window.ts');
   const source = await openSource(config.repository.source, {
     cacheDir: sourceCacheFolder(io.env),
   });
@@ -86,8 +85,6 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
     planned.push({ commit, snapshot: 'sha256:' as const, functions });
   }
   const samples: Sample[] = planBatch(config, planned);
-  const slots = config.teacher.endpoints.reduce((sum, each) => sum + each.maxConcurrency, 0);
-  const concurrency = Math.min(samples.length, DEFAULT_WINDOW, slots || DEFAULT_WINDOW);
   return {
     name: config.name,
     repository: source.label,
@@ -97,7 +94,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
     rounds: Math.ceil(samples.length / eligible.size),
     directories: countBy(samples, ({ target }) => topFolder(target.file)),
     languages: countBy(samples, ({ target }) => target.language),
-    estimate: estimate(samples.length, config, concurrency),
+    estimate: estimate(samples.length, config),
   };
 }
 
