@@ -38,7 +38,7 @@ export function checkRow(line: string): string[] {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    return [`is not JSON: ${(error as Error).message}`];
+    return [`is not JSON: ${String(error)}`];
   }
   const parsed = rowSchema.safeParse(value);
   if (!parsed.success) return [z.prettifyError(parsed.error)];
@@ -63,7 +63,7 @@ async function readManifest(directory: string): Promise<DatasetManifest | { prob
     const value: unknown = JSON.parse(await readFile(join(directory, MANIFEST_NAME), 'utf8'));
     return manifestSchema.parse(value);
   } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     return { problem: `cannot be read, so this is no export: ${reason}` };
   }
 }
@@ -109,7 +109,7 @@ async function checkFile(
       if (problems.length >= MAX_PROBLEMS) return problems;
     }
   } catch (error) {
-    report(null, `cannot be read: ${(error as Error).message}`);
+    report(null, `cannot be read: ${String(error)}`);
     return problems;
   }
   if (line !== rows) report(null, `has ${line} rows, and the manifest says ${rows}`);

@@ -1,6 +1,5 @@
 /** The Hermes text form of turns: thoughts, tool calls and tool responses as tags inside plain messages. */
 
-import type { ToolSchema } from '../domain/trajectory.ts';
 import { cleanJson, type Json } from './row.ts';
 
 export interface HermesCall {
@@ -15,8 +14,8 @@ export interface HermesTurn {
 }
 
 /** The system message: the prompt the teacher had, then the tools and how to call them. */
-export function renderSystem(prompt: string, tools: ToolSchema[]): string {
-  const signatures = tools.map((tool) => toSpacedJson(tool as unknown as Json));
+export function renderSystem(prompt: string, tools: Json[]): string {
+  const signatures = tools.map(toSpacedJson);
   const parts = [prompt.trim()];
   if (tools.length > 0) parts.push(TOOLS_INTRODUCTION, ...signatures, TOOLS_INSTRUCTION);
   return parts.join('\n').trim();
@@ -61,7 +60,7 @@ export function renderResponse(content: string): string {
 /** The arguments of a call from the teacher's JSON text; undefined where it is no JSON object, or one nested absurdly deep. */
 export function parseArguments(text: string): HermesCall['arguments'] | undefined {
   try {
-    const value = JSON.parse(text) as Json;
+    const value: unknown = JSON.parse(text);
     if (!isJsonObject(value) || nesting(value) > MAX_NESTING) return undefined;
     return cleanJson(value);
   } catch {
@@ -103,7 +102,7 @@ function renderCall(call: HermesCall): string {
 
 function parseCall(line: string): HermesCall | undefined {
   try {
-    const value = JSON.parse(line) as Json;
+    const value: unknown = JSON.parse(line);
     if (!isJsonObject(value) || Object.keys(value).join() !== 'name,arguments') return undefined;
     const { name, arguments: callArguments } = value;
     if (typeof name !== 'string' || !isJsonObject(callArguments)) return undefined;
@@ -113,8 +112,9 @@ function parseCall(line: string): HermesCall | undefined {
   }
 }
 
-function isJsonObject(value: Json | undefined): value is { [key: string]: Json } {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
+/** Told of what `JSON.parse` returned. */
+function isJsonObject(value: unknown): value is { [key: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Levels of a value's nesting, counted no further than needed. */

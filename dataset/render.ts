@@ -1,5 +1,6 @@
 /** From a trajectory to a row. */
 
+import { z } from 'zod';
 import type { Trajectory, Turn } from '../domain/trajectory.ts';
 import {
   hasControlTokens,
@@ -35,7 +36,10 @@ export function renderRow(
   const turns = trajectory.turns.slice(0, lastReply + 1).map(cleanTurn);
   const lost = findLoss(turns);
   if (lost) return { lost };
-  const tools = cleanJson(trajectory.tools as unknown as Json) as unknown as Trajectory['tools'];
+  const tools = z
+    .array(z.json())
+    .parse(trajectory.tools)
+    .map((tool) => cleanJson(tool));
   return {
     row: {
       messages: renderMessages(turns, tools),
@@ -99,7 +103,7 @@ function hasChatTokens(turn: Turn): boolean {
   return hasControlTokens(text) || pieces.some(hasHermesTags);
 }
 
-function renderMessages(turns: Turn[], tools: Trajectory['tools']): RowMessage[] {
+function renderMessages(turns: Turn[], tools: Json[]): RowMessage[] {
   const prompt = turns.filter((turn) => turn.role === 'system').map((turn) => turn.content);
   const messages: RowMessage[] = [
     { role: 'system', content: renderSystem(prompt.join('\n\n'), tools), train: false },

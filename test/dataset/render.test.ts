@@ -182,7 +182,7 @@ describe('a row', () => {
     const callArguments = fc.dictionary(hostileText, value, { maxKeys: 3 });
     fc.assert(
       fc.property(hostileText, callArguments, (content, made) => {
-        const row = rowOf([...opening, { ...call('bash', made), content } as Turn]);
+        const row = rowOf([...opening, { ...call('bash', made), content }]);
         const parsed = parseAssistant(row.messages[2]!.content);
         expect(parsed?.calls).toEqual([{ name: 'bash', arguments: made }]);
         expect(parsed?.text).toBe(content.trim());

@@ -150,7 +150,7 @@ describe('writeDataset', () => {
   test('an export that died between its two renames is there again, and is replaced as usual', async () => {
     await write([sample('s1')]);
     await rename(directory, `${directory}.twinpatch-replaced`);
-    await expect(write([sample('s1'), sample('s2')], 1)).rejects.toThrow();
+    await expect(write([sample('s1'), sample('s2')], 1)).rejects.toThrow('s2 is one more');
     expect(await readRows('t1.jsonl')).toEqual(['s1']);
     await write([sample('s2')]);
     expect(await readRows('t1.jsonl')).toEqual(['s2']);
