@@ -1,0 +1,137 @@
+/** A folder without git as a source: the hash of its tree stands for a commit. */
+
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { lstat, open, readdir, readlink } from 'node:fs/promises';
+import { decodePath, pathExcess } from './paths.ts';
+import { RepositoryError } from './repository-error.ts';
+import {
+  MAX_FILE_BYTES,
+  MAX_FILES,
+  MAX_TOTAL_BYTES,
+  type LeftOut,
+  type Source,
+  type SourceFile,
+} from './source-file.ts';
+
+/** Not part of a package: what is git's, what is ours, and what is installed inside of it. */
+const SKIPPED = new Set(['.git', '.twinpatch', 'node_modules']);
+
+interface FolderSourceOptions {
+  folder: string;
+  label: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** The source over a folder; every name but the hash of its present tree and `HEAD` is unknown. */
+export function createFolderSource({ folder, label, signal }: FolderSourceOptions): Source {
+  return {
+    kind: 'folder',
+    label,
+    async resolve(name) {
+      const hash = new TreeHash();
+      for await (const file of readFolder(folder, label, signal, () => {})) hash.add(file);
+      const tree = hash.name();
+      if (name === 'HEAD' || name === tree) return tree;
+      throw new RepositoryError(
+        'unknown-commit',
+        `${JSON.stringify(name)} names nothing: ${label} has no git, its only commit is HEAD (${tree}). Leave \`commits\` out, or give a git repository.`,
+      );
+    },
+    async *files(commit, onLeftOut = () => {}) {
+      const hash = new TreeHash();
+      for await (const file of readFolder(folder, label, signal, onLeftOut)) {
+        hash.add(file);
+        yield file;
+      }
+      if (hash.name() !== commit) {
+        throw new RepositoryError(
+          'changed',
+          `${label} is no longer what ${commit} names: its files changed. Stop what writes to it and start again; a git repository has lasting commits.`,
+        );
+      }
+    },
+  };
+}
+
+// --- internal ---
+
+class TreeHash {
+  readonly #hash = createHash('sha256');
+
+  add({ path, mode, bytes }: SourceFile): void {
+    const content = createHash('sha256').update(bytes).digest('hex');
+    this.#hash.update(`${mode} ${content} ${JSON.stringify(path)}\n`);
+  }
+
+  name(): string {
+    return `tree:${this.#hash.copy().digest('hex')}`;
+  }
+}
+
+/** Regular files and symbolic links below a folder, sorted by the bytes of their paths. */
+async function* readFolder(
+  folder: string,
+  label: string,
+  signal: AbortSignal | undefined,
+  onLeftOut: (leftOut: LeftOut) => void,
+): AsyncGenerator<SourceFile> {
+  const slash = Buffer.from('/');
+  const root = Buffer.concat([Buffer.from(folder), slash]);
+  const pending: { raw: Buffer; isFolder: boolean }[] = [{ raw: Buffer.alloc(0), isFolder: true }];
+  let files = 0;
+  let total = 0;
+  for (let next; (next = pending.pop()) !== undefined;) {
+    signal?.throwIfAborted();
+    const place = Buffer.concat([root, next.raw]);
+    if (next.isFolder) {
+      const entries = await readdir(place, { withFileTypes: true, encoding: 'buffer' });
+      const children = entries
+        .filter((entry) => !SKIPPED.has(entry.name.toString()))
+        // A folder sorts as its files do, with the slash that follows its name.
+        .map((entry) => ({
+          raw: Buffer.concat([next.raw, entry.name, entry.isDirectory() ? slash : Buffer.alloc(0)]),
+          isFolder: entry.isDirectory(),
+        }));
+      pending.push(...children.sort((a, b) => Buffer.compare(b.raw, a.raw)));
+      continue;
+    }
+    const path = decodePath(next.raw);
+    const read = pathExcess(next.raw) ?? (await readEntry(place));
+    if (read === undefined) continue;
+    if (typeof read === 'string') {
+      onLeftOut({ path, reason: read });
+      continue;
+    }
+    files += 1;
+    total += read.bytes.length;
+    if (files > MAX_FILES || total > MAX_TOTAL_BYTES) {
+      throw new RepositoryError(
+        'too-large',
+        `${label} has more than ${MAX_FILES} files or ${MAX_TOTAL_BYTES / 1024 ** 3} GiB; a sandbox can't hold it. Give a smaller folder.`,
+      );
+    }
+    yield { path, ...read };
+  }
+}
+
+/** A file or link; why it is left out; undefined for pipes, sockets and devices. */
+async function readEntry(place: Buffer): Promise<Omit<SourceFile, 'path'> | string | undefined> {
+  const kind = await lstat(place);
+  if (kind.isSymbolicLink()) {
+    return { mode: '120000', bytes: await readlink(place, { encoding: 'buffer' }) };
+  }
+  if (!kind.isFile()) return undefined;
+  if (kind.size > MAX_FILE_BYTES) return 'it is larger than 64 MiB';
+  // Between lstat and open the entry may become a link or a pipe: neither is followed or waited for.
+  const handle = await open(
+    place,
+    constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  );
+  try {
+    const mode = (kind.mode & 0o100) === 0 ? '100644' : '100755';
+    return { mode, bytes: await handle.readFile() };
+  } finally {
+    await handle.close();
+  }
+}
