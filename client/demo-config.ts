@@ -39,7 +39,7 @@ export function demoConfig(
 // --- internal ---
 
 function packageFolder(): string {
-  return dirname(createRequire(import.meta.url).resolve(`${DEFAULT_PACKAGE}/package.json`));
+  return dirname(createRequire(import.meta.url).resolve(DEFAULT_PACKAGE));
 }
 
 function isUrl(source: string): boolean {

@@ -47,3 +47,9 @@ export function topFolder(file: string): string {
   const slash = file.indexOf('/');
   return slash === -1 ? '.' : file.slice(0, slash);
 }
+
+/** The folder of a path, `.` at the top. */
+export function folderOf(file: string): string {
+  const slash = file.lastIndexOf('/');
+  return slash === -1 ? '.' : file.slice(0, slash);
+}

@@ -1,6 +1,16 @@
-/** Parsers of option values. */
+/** Options that commands share, and parsers of their values. */
 
 import { InvalidArgumentError } from '@commander-js/extra-typings';
+
+export const STORE_OPTION = [
+  '--store <folder>',
+  'store of the batch (default: the nearest .twinpatch/store)',
+] as const;
+export const TEMPORAL_OPTION = [
+  '--temporal <host:port>',
+  'use this Temporal server instead of the embedded one',
+] as const;
+export const JSON_OPTION = ['--json', 'print JSON'] as const;
 
 /** Every value of an option that can be given several times. */
 export function collect(value: string, before: string[]): string[] {

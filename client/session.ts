@@ -18,17 +18,6 @@ export interface Session {
   workspace: Workspace;
 }
 
-/** Option flags that these commands share. */
-export const STORE_OPTION = [
-  '--store <folder>',
-  'store of the batch (default: the nearest .twinpatch/store)',
-] as const;
-export const TEMPORAL_OPTION = [
-  '--temporal <host:port>',
-  'use this Temporal server instead of the embedded one',
-] as const;
-export const JSON_OPTION = ['--json', 'print JSON'] as const;
-
 export async function openSession(io: Io, { store }: SessionOptions): Promise<Session> {
   const workspace = workspaceOf(store ?? defaultStore(io.cwd, io.env));
   return { store: await openStore(workspace.store), workspace };

@@ -3,8 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note, print } from '../output.ts';
-import { collect, parseCount } from '../options.ts';
-import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { collect, parseCount, JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerPause(program: Command, io: Io): void {
   program

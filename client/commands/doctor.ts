@@ -3,7 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { EXIT } from '../errors.ts';
 import { colorsOf, type Io, print, printJson } from '../output.ts';
-import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerDoctor(program: Command, io: Io): void {
   program

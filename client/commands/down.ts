@@ -2,7 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print } from '../output.ts';
-import { STORE_OPTION } from '../session.ts';
+import { STORE_OPTION } from '../options.ts';
 
 /** A worker hands its activities over within seconds; the server needs a moment to close its data file. */
 const WORKER_GRACE_MS = 30_000;

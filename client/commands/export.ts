@@ -3,8 +3,7 @@
 import { Option, type Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseShare } from '../options.ts';
-import { JSON_OPTION, STORE_OPTION } from '../session.ts';
+import { parseShare, JSON_OPTION, STORE_OPTION } from '../options.ts';
 import { ACCEPTED_RECALL } from '../yield.ts';
 
 export function registerExport(program: Command, io: Io): void {

@@ -38,6 +38,10 @@ costUsd is null without a price.`,
 
 // --- internal ---
 
+/** The folders with the most samples; JSON has all. */
+const SHOWN_FOLDERS = 20;
+const SHOWN_HASH_CHARS = 17;
+
 interface PlanOptions {
   samples?: number | undefined;
   config?: string | undefined;
@@ -64,7 +68,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
   const config = withSamples(loaded.config, options.samples);
   const { openSource } = await import('../../repository/source.ts');
   const { listFunctions } = await import('../../repository/functions.ts');
-  const { countBy, FunctionCounts, topFolder } = await import('../function-counts.ts');
+  const { countBy, folderOf, FunctionCounts } = await import('../function-counts.ts');
   const { sourceCacheFolder } = await import('../cache-folder.ts');
   const { estimate } = await import('../estimate.ts');
   const source = await openSource(config.repository.source, {
@@ -92,7 +96,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
     functions: { found: counts.found, eligible: counts.eligible, reasons: counts.reasons },
     samples: samples.length,
     rounds: Math.ceil(samples.length / eligible.size),
-    directories: countBy(samples, ({ target }) => topFolder(target.file)),
+    directories: countBy(samples, ({ target }) => folderOf(target.file)),
     languages: countBy(samples, ({ target }) => target.language),
     estimate: estimate(samples.length, config),
   };
@@ -106,7 +110,7 @@ async function show(plan: Plan, io: Io) {
   const facts = [
     ['batch', plan.name],
     ['repository', plan.repository],
-    ['commits', plan.commits.map(({ name, commit }) => `${name} (${commit})`).join(', ')],
+    ['commits', plan.commits.map(({ name, commit }) => `${name} (${commit.slice(0, SHOWN_HASH_CHARS)})`).join(', ')],
     ['functions', `${functions.found} found, ${functions.eligible} eligible`],
     ['left out', reasons.join(', ') || 'none'],
     ['samples', `${plan.samples} in ${plan.rounds} ${plan.rounds === 1 ? 'round' : 'rounds'}`],
@@ -114,7 +118,7 @@ async function show(plan: Plan, io: Io) {
   for (const [name = '', value = ''] of facts) {
     await print(io, `${name.padEnd(14)}${sanitizeLine(value)}`);
   }
-  const directories = Object.entries(plan.directories);
+  const directories = Object.entries(plan.directories).slice(0, SHOWN_FOLDERS);
   await write(io.stdout, `\n${renderTable(['folder', 'samples'], directories, view)}`);
   const languages = Object.entries(plan.languages);
   await write(io.stdout, `\n${renderTable(['language', 'samples'], languages, view)}`);

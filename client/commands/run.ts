@@ -3,8 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note } from '../output.ts';
-import { collect, parseCount, parseUsd } from '../options.ts';
-import { JSON_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { collect, parseCount, parseUsd, JSON_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerRun(program: Command, io: Io): void {
   program

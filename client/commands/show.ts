@@ -2,7 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, print, printJson } from '../output.ts';
-import { JSON_OPTION, STORE_OPTION } from '../session.ts';
+import { JSON_OPTION, STORE_OPTION } from '../options.ts';
 
 export function registerShow(program: Command, io: Io): void {
   program

@@ -3,7 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print, printJson, write } from '../output.ts';
 import { renderTable } from '../table.ts';
-import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerStatus(program: Command, io: Io): void {
   program

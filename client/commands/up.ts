@@ -2,8 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseCount } from '../options.ts';
-import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { parseCount, JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerUp(program: Command, io: Io): void {
   program

@@ -3,8 +3,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import type { Io } from '../output.ts';
-import { parseCount } from '../options.ts';
-import { STORE_OPTION, TEMPORAL_OPTION } from '../session.ts';
+import { parseCount, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerWorker(program: Command, io: Io): void {
   program
