@@ -1,15 +1,20 @@
 /** How a batch stands now: counts and cost from the store, what runs and what it waits for from the server. */
 
 import type { Client } from '@temporalio/client';
-import { defaultPayloadConverter, WorkflowNotFoundError } from '@temporalio/common';
+import {
+  defaultPayloadConverter,
+  defineSearchAttributeKey,
+  WorkflowNotFoundError,
+} from '@temporalio/common';
 import { batchWorkflowId, sampleWorkflowId } from '../domain/ids.ts';
-import { STAGES } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { type BatchProgress, progressQuery } from '../workflows/messages.ts';
 import { readYield, type Yield } from './yield.ts';
 
 /** Samples asked for what they wait for: enough to see the cause. */
 const ASKED_SAMPLES = 16;
+
+const STAGE = defineSearchAttributeKey('TwinpatchStage', 'KEYWORD');
 
 export type BatchPhase =
   | 'finished'
@@ -60,7 +65,7 @@ export async function readBatchState(
     phase: isFinished(yielded) ? 'finished' : client === undefined ? 'unknown' : phaseOf(progress),
     ...yielded,
     live: live.length,
-    stages: await countStages(store, batch.id, live),
+    stages: client === undefined || live.length === 0 ? {} : await countStages(client, batch.id),
     waiting: client === undefined ? [] : await readWaiting(client, batch.id, live),
     spent: {
       calls: total.calls,
@@ -98,18 +103,13 @@ function phaseOf(progress: BatchProgress | undefined): BatchPhase {
   return progress.paused ? 'paused' : 'running';
 }
 
-/** A live sample is in the stage after the last one whose result it has. */
-async function countStages(
-  store: Store,
-  batchId: string,
-  live: string[],
-): Promise<Record<string, number>> {
+/** Samples under way by stage, as their workflows show it. */
+async function countStages(client: Client, batchId: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
-  for (const key of live) {
-    const names = await store.ledger.names(batchId, key);
-    const reached = STAGES.findLastIndex((stage) => names.some((name) => name.startsWith(stage)));
-    const stage = STAGES[Math.min(reached + 1, STAGES.length - 1)] ?? 'checkout';
-    counts[stage] = (counts[stage] ?? 0) + 1;
+  const query = `TwinpatchBatch='${batchId}' AND WorkflowType='sampleWorkflow' AND ExecutionStatus='Running'`;
+  for await (const { typedSearchAttributes } of client.workflow.list({ query })) {
+    const stage = typedSearchAttributes.get(STAGE);
+    if (stage !== undefined) counts[stage] = (counts[stage] ?? 0) + 1;
   }
   return counts;
 }

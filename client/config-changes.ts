@@ -61,6 +61,7 @@ function split({ store, budget, teacher, ...rest }: BatchConfig) {
 function changedKeys(before: object, after: object): Change[] {
   const [old, fresh] = [flatten(before), flatten(after)];
   return [...new Set([...old.keys(), ...fresh.keys()])]
+    .sort()
     .filter((key) => canonicalJson(old.get(key)) !== canonicalJson(fresh.get(key)))
     .map((key) => ({
       key: writtenKey(key),

@@ -79,7 +79,8 @@ function childOf(node: ParsedNode | null | undefined, step: string | number) {
     const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
     if (pair === undefined) return undefined;
     const start = pair.key.range?.[0];
-    return { node: pair.value, start, valueStart: pair.value?.range?.[0] ?? start };
+    const isEmpty = pair.value === null || (isScalar(pair.value) && pair.value.value === null);
+    return { node: pair.value, start, valueStart: isEmpty ? start : pair.value?.range?.[0] };
   }
   if (isSeq<ParsedNode>(node)) {
     const item = node.items[Number(step)];

@@ -2,7 +2,7 @@
 
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { everyKey, nodeAt, type SchemaNode } from './config-schema.ts';
+import { everyKey, keysOf, nodeAt, type SchemaNode } from './config-schema.ts';
 
 /** A problem and the key it is about; the key need not exist. */
 export interface ConfigIssue {
@@ -61,7 +61,7 @@ export function describeUnknownKey(
   key: string,
   schema: SchemaNode,
 ): string {
-  const here = Object.keys(nodeAt(schema, path)?.properties ?? {});
+  const here = keysOf(nodeAt(schema, path));
   const same = here.find((each) => plain(each) === plain(key));
   if (same !== undefined) return `unknown key; did you mean \`${same}\`?`;
   const elsewhere = everyKey(schema).find((each) => plain(lastKey(each.path)) === plain(key));
@@ -86,6 +86,8 @@ const EXPECTED: Record<string, string> = {
 };
 
 const MAX_SHOWN_CHARS = 40;
+/** Nobody mistypes at this length. */
+const MAX_WORD_CHARS = 100;
 
 function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
@@ -108,7 +110,9 @@ function lastKey(path: string): string {
 }
 
 function nearest(word: string, candidates: string[]): string | undefined {
-  if (candidates.length === 0 || word.length > 100) return undefined;
+  if (candidates.length === 0 || word.length > MAX_WORD_CHARS) return undefined;
+  const longer = candidates.find((each) => word.length >= 4 && each.startsWith(word));
+  if (longer !== undefined) return longer;
   const near = closest(word, candidates);
   return distance(word.toLowerCase(), near.toLowerCase()) <= Math.max(2, word.length / 3)
     ? near

@@ -16,6 +16,7 @@ export interface SchemaNode {
   required?: string[];
   items?: SchemaNode;
   additionalProperties?: SchemaNode | false;
+  propertyNames?: SchemaNode;
 }
 
 /** JSON Schema of what a user writes. */
@@ -41,6 +42,11 @@ export function nodeAt(
     else node = childOf(node, String(step));
   }
   return node;
+}
+
+/** The keys that a node names. */
+export function keysOf(node: SchemaNode | undefined): string[] {
+  return [...Object.keys(node?.properties ?? {}), ...(node?.propertyNames?.enum ?? []).map(String)];
 }
 
 /** Every key of the schema by its dotted path; `[]` stands for the entries of a list. */

@@ -23,6 +23,10 @@ export interface DaemonCommand {
   facts: Record<string, string | number>;
 }
 
+/** Of the descriptors that were open here, a daemon keeps its log and its channel: any other would keep our caller waiting. */
+const KEEP_OWN_DESCRIPTORS =
+  'for fd in /proc/self/fd/*; do n=${fd##*/}; ((n <= 3)) || eval "exec $n>&-"; done; exec "$@"';
+
 export function logPath(state: string, name: string): string {
   return join(state, `${name}.log`);
 }
@@ -42,12 +46,16 @@ export function startDaemon(command: DaemonCommand) {
   const { name, state, facts } = command;
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const log = openSync(logPath(state, name), 'a', 0o600);
-  const child = spawn(command.program, command.arguments, {
-    detached: true,
-    stdio: ['ignore', log, log, 'ipc'],
-    env: command.environment ?? process.env,
-    cwd: state,
-  });
+  const child = spawn(
+    'bash',
+    ['-c', KEEP_OWN_DESCRIPTORS, name, command.program, ...command.arguments],
+    {
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+      env: command.environment ?? process.env,
+      cwd: state,
+    },
+  );
   closeSync(log);
   if (child.pid !== undefined) {
     const daemon: Daemon = { owner: processOf(child.pid), facts };

@@ -9,8 +9,9 @@ import { type BatchState, readBatchState } from './batch-state.ts';
 import { renderProgress } from './render-progress.ts';
 
 const TERMINAL_EVERY_MS = 500;
-/** Without a terminal a line is printed when something changed, and not more often than this. */
+/** Without a terminal a line is printed when something changed, at first this often, later twenty times per time gone by. */
 const LINE_EVERY_MS = 3_000;
+const LINES_PER_ELAPSED = 20;
 
 const block = createLogUpdate(process.stderr);
 
@@ -61,7 +62,8 @@ function showLines(): (state: BatchState, elapsedMs: number) => void {
   return (state, elapsedMs) => {
     const [, ...lines] = renderProgress(state, 0).split('\n');
     const text = lines.join('\n');
-    if (text === shown || Date.now() - shownAt < LINE_EVERY_MS) return;
+    const pauseMs = Math.max(LINE_EVERY_MS, elapsedMs / LINES_PER_ELAPSED);
+    if (text === shown || Date.now() - shownAt < pauseMs) return;
     shown = text;
     shownAt = Date.now();
     process.stderr.write(`${renderProgress(state, elapsedMs).split('\n').join(' | ')}\n`);

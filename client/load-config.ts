@@ -188,6 +188,7 @@ function assign(holder: unknown, { text, path, value }: Assignment): unknown {
         throw new CliError(
           EXIT.config,
           `--set ${text} can't be used — \`${path.slice(0, depth).join('.')}\` has ${items.length} entries, so the next one is ${items.length}`,
+          { next: 'name the entries in their order' },
         );
       }
       items[step] = put(items[step], depth + 1);

@@ -110,7 +110,12 @@ async function show(plan: Plan, io: Io) {
   const facts = [
     ['batch', plan.name],
     ['repository', plan.repository],
-    ['commits', plan.commits.map(({ name, commit }) => `${name} (${commit.slice(0, SHOWN_HASH_CHARS)})`).join(', ')],
+    [
+      'commits',
+      plan.commits
+        .map(({ name, commit }) => `${name} (${commit.slice(0, SHOWN_HASH_CHARS)})`)
+        .join(', '),
+    ],
     ['functions', `${functions.found} found, ${functions.eligible} eligible`],
     ['left out', reasons.join(', ') || 'none'],
     ['samples', `${plan.samples} in ${plan.rounds} ${plan.rounds === 1 ? 'round' : 'rounds'}`],
@@ -123,7 +128,7 @@ async function show(plan: Plan, io: Io) {
   const languages = Object.entries(plan.languages);
   await write(io.stdout, `\n${renderTable(['language', 'samples'], languages, view)}`);
   await print(io, '\nEstimate, not a promise:');
-  const cost = estimate.costUsd && `$${band(estimate.costUsd, (usd) => usd.toFixed(2))}`;
+  const cost = estimate.costUsd && band(estimate.costUsd, (usd) => `$${usd.toFixed(2)}`);
   for (const [name = '', value = ''] of [
     ['input tokens', `${band(estimate.inputTokens, tokens)}, most of them cached`],
     ['output tokens', band(estimate.outputTokens, tokens)],

@@ -1,0 +1,133 @@
+/** A batch whose worker and server are killed in its middle: the data set of an undisturbed one, nothing lost, nothing left. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BatchConfigInput } from '../../domain/config.ts';
+import type { Store } from '../../domain/store.ts';
+import { COMMANDER, createProduct, type Product, until } from '../support/product.ts';
+
+const SAMPLES = 12;
+
+const config: BatchConfigInput = {
+  name: 'kills',
+  repository: { source: COMMANDER },
+  environment: { memory: '256MiB', maxProcesses: 128 },
+  targets: { samples: SAMPLES, seed: 11 },
+  teacher: { scripted: { latency: '100ms', faultRate: 0.05 } },
+  rollout: { maxSteps: 14 },
+};
+
+describe('a batch of 12 under kill -9', () => {
+  let undisturbed: Product;
+  let disturbed: Product;
+  const goesOnMs: number[] = [];
+
+  beforeAll(async () => {
+    undisturbed = await createProduct();
+    undisturbed.configure(config);
+    const ran = await undisturbed.run(['run', '--port', String(undisturbed.port), '--json']);
+    expect(ran).toMatchObject({ code: 0 });
+    await undisturbed.run(['down']);
+
+    disturbed = await createProduct();
+    disturbed.configure(config);
+    const args = ['run', '--port', String(disturbed.port), '--detach'];
+    expect(await disturbed.run(args)).toMatchObject({ code: 0 });
+    const store = await disturbed.store();
+    await killWorkerWhen(
+      'a rollout 1 has asked the teacher',
+      async () => (await calls(store)) >= 8,
+    );
+    await killWorkerWhen('a rollout 2 is under way', () => anyStage(store, 'synthetic-pr'));
+    await killWorkerWhen(
+      'a sample has ended',
+      async () => (await store.ends.read('kills')).size >= 3,
+    );
+    await until('another sample has ended', async () => (await store.ends.read('kills')).size >= 4);
+    await disturbed.kill('server');
+    const resumed = await disturbed.run([
+      'resume',
+      'kills',
+      '--port',
+      String(disturbed.port),
+      '--json',
+    ]);
+    expect(resumed).toMatchObject({ code: 0 });
+
+    async function killWorkerWhen(what: string, condition: () => Promise<boolean>): Promise<void> {
+      await until(what, condition);
+      await disturbed.kill('worker');
+      const before = await calls(store);
+      const startedAt = Date.now();
+      expect(await disturbed.run(['up'])).toMatchObject({ code: 0 });
+      await until('the teacher is asked again', async () => (await calls(store)) > before);
+      goesOnMs.push(Date.now() - startedAt);
+    }
+  }, 600_000);
+
+  afterAll(async () => {
+    await undisturbed?.close();
+    await disturbed?.close();
+  });
+
+  it('gives every sample exactly one verdict', async () => {
+    const store = await disturbed.store();
+    const ends = await store.ends.read('kills');
+    expect(ends.size).toBe(SAMPLES);
+    for (const { key } of await store.batches.samples('kills', 0, SAMPLES)) {
+      const names = await store.ledger.names('kills', key);
+      expect(names.filter((name) => name.startsWith('end-'))).toEqual(['end-1']);
+    }
+  });
+
+  it('exports the very rows of an undisturbed run', async () => {
+    const [expected, actual] = await Promise.all([rowsOf(undisturbed), rowsOf(disturbed)]);
+    expect(expected.t2.length).toBeGreaterThan(0);
+    expect(actual).toEqual(expected);
+  });
+
+  it('goes on within 5 s of the start of the worker', () => {
+    expect(goesOnMs).toHaveLength(3);
+    expect(Math.max(...goesOnMs)).toBeLessThan(5_000);
+  });
+
+  it('books what the kills cost', async () => {
+    const store = await disturbed.store();
+    const ends = [...(await store.ends.read('kills')).values()];
+    const wasted = ends.reduce((sum, { wasted: { usage } }) => sum + usage.inputTokens, 0);
+    expect(wasted).toBeGreaterThan(0);
+  });
+
+  it('leaves no container behind', async () => {
+    await disturbed.run(['down']);
+    expect(await disturbed.containers()).toEqual([]);
+    expect(await undisturbed.containers()).toEqual([]);
+  });
+});
+
+// --- internal ---
+
+async function calls(store: Store): Promise<number> {
+  return (await store.spend.total('kills')).calls;
+}
+
+async function anyStage(store: Store, stage: string): Promise<boolean> {
+  for (const { key } of await store.batches.samples('kills', 0, SAMPLES)) {
+    const names = await store.ledger.names('kills', key);
+    if (names.some((name) => name.startsWith(stage))) return true;
+  }
+  return false;
+}
+
+async function rowsOf(product: Product): Promise<{ t1: string[]; t2: string[] }> {
+  const out = join(product.folder, 'rows');
+  expect(await product.run(['export', 'kills', '--out', out, '--check'])).toMatchObject({
+    code: 0,
+  });
+  const lines = (name: string) =>
+    readFileSync(join(out, `${name}.SIMULATED.jsonl`), 'utf8')
+      .trimEnd()
+      .split('\n');
+  return { t1: lines('t1'), t2: lines('t2') };
+}

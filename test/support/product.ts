@@ -1,0 +1,139 @@
+/** The built product as a user has it: a workspace of its own, its command line, its background processes. */
+
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { BatchConfigInput } from '../../domain/config.ts';
+import { toLabelFilters } from '../../domain/ids.ts';
+import type { Store } from '../../domain/store.ts';
+import { connectEngine } from '../../sandbox/engine.ts';
+import { openStore } from '../../store/open.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CLI = join(ROOT, 'dist/client/cli.js');
+/** Real sources that every checkout has after `npm ci`. */
+export const COMMANDER = join(ROOT, 'node_modules/commander');
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Product {
+  folder: string;
+  port: number;
+  run(args: string[], env?: Record<string, string>): Promise<Ran>;
+  /** Starts a command and leaves it running. */
+  start(args: string[]): ReturnType<typeof spawn>;
+  configure(config: BatchConfigInput): void;
+  store(): Promise<Store>;
+  pidOf(daemon: 'server' | 'worker'): number;
+  /** kill -9, and waits until it is gone. */
+  kill(daemon: 'server' | 'worker'): Promise<void>;
+  /** Containers of this workspace's installation, by name. */
+  containers(): Promise<string[]>;
+  /** Stops and removes everything. */
+  close(): Promise<void>;
+}
+
+export async function createProduct(): Promise<Product> {
+  const folder = mkdtempSync(join(tmpdir(), 'twinpatch-product-'));
+  const port = await freePorts();
+  const env = { ...process.env, NO_COLOR: '1' };
+
+  const product: Product = {
+    folder,
+    port,
+
+    run: (args, extra = {}) =>
+      new Promise((settle) => {
+        execFile(
+          process.execPath,
+          [CLI, ...args],
+          { cwd: folder, env: { ...env, ...extra }, maxBuffer: 64 * 1024 * 1024 },
+          (error, stdout, stderr) => {
+            const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+            settle({ code, stdout, stderr });
+          },
+        );
+      }),
+
+    start: (args) => spawn(process.execPath, [CLI, ...args], { cwd: folder, env, stdio: 'ignore' }),
+
+    // YAML is a superset of JSON.
+    configure: (config) =>
+      writeFileSync(join(folder, 'twinpatch.yaml'), JSON.stringify(config, undefined, 2)),
+
+    store: () => openStore(join(folder, '.twinpatch/store')),
+
+    pidOf(daemon) {
+      const record = readFileSync(join(folder, `.twinpatch/${daemon}.json`), 'utf8');
+      return (JSON.parse(record) as { owner: { pid: number } }).owner.pid;
+    },
+
+    async kill(daemon) {
+      const pid = product.pidOf(daemon);
+      process.kill(pid, 'SIGKILL');
+      await until(`${daemon} is gone`, async () => !isRunning(pid));
+    },
+
+    async containers() {
+      const { id } = await product.store();
+      const engine = await connectEngine();
+      const filters = { label: toLabelFilters({ installation: id }) };
+      const listed = await engine.docker.listContainers({ all: true, filters });
+      return listed.flatMap(({ Names }) => Names);
+    },
+
+    async close() {
+      await product.run(['down']);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return product;
+}
+
+/** Waits for a condition, at most `timeoutMs`. */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean>,
+  timeoutMs = 120_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(100);
+  }
+}
+
+// --- internal ---
+
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
+/** A port that is free together with the one 1,000 above it, for the UI. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    if ((await isFree(port)) && (await isFree(port + 1000))) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const probe = createServer()
+      .once('error', () => settle(false))
+      .listen(port, '127.0.0.1', () => probe.close(() => settle(true)));
+  });
+}
