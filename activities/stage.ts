@@ -4,7 +4,7 @@ import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activ
 import { failure, toFailure } from './failures.ts';
 import type { Sample } from '../domain/sample.ts';
 import { sampleIndex } from '../domain/ids.ts';
-import { type BatchRecord, type Store } from '../domain/store.ts';
+import type { BatchRecord, Store } from '../domain/store.ts';
 
 const BEAT_MS = 5_000;
 /** A worker that drains hands its work back; the next owner takes it at once. */

@@ -268,8 +268,8 @@ async function listChanges(
             isStream: true,
             statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
           },
-          (error: unknown, answer: unknown) =>
-            error ? reject(error as Error) : resolve(answer as EngineStream),
+          (error: Error | null, answer: unknown) =>
+            error ? reject(error) : resolve(answer as EngineStream),
         ),
       ),
     { timeoutMs: leftMs },

@@ -39,19 +39,8 @@ export function askEngine(method, path, { silenceMs = 3_000, body } = {}) {
   return new Promise((resolve, reject) => {
     const { connect } = engineAddress();
     const headers = body ? { 'content-type': 'application/x-tar' } : {};
-    const call = request({ ...connect, method, path, headers, agent: false }, async (response) => {
-      let text = '';
-      try {
-        for await (const chunk of response.setEncoding('utf8')) text += chunk;
-      } catch (error) {
-        return reject(error);
-      }
-      const status = response.statusCode ?? 0;
-      const failure = /^\{.*"(?:error|message)":("(?:[^"\\]|\\.)*")/m.exec(text)?.[1];
-      if (method === 'POST' && (failure || status >= 300)) {
-        return reject(new Error(failure ? JSON.parse(failure) : `status ${status}`));
-      }
-      resolve({ status, text, server: String(response.headers['server'] ?? '') });
+    const call = request({ ...connect, method, path, headers, agent: false }, (response) => {
+      readReply(method, response).then(resolve, reject);
     });
     call.setTimeout(silenceMs, () =>
       call.destroy(new Error(`no sign of life for ${silenceMs / 1000} s`)),
@@ -61,4 +50,20 @@ export function askEngine(method, path, { silenceMs = 3_000, body } = {}) {
     body.on('error', (error) => call.destroy(error));
     body.pipe(call);
   });
+}
+
+/**
+ * @param {'GET' | 'POST'} method
+ * @param {import('node:http').IncomingMessage} response
+ * @returns {Promise<{ status: number, text: string, server: string }>}
+ */
+async function readReply(method, response) {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += chunk;
+  const status = response.statusCode ?? 0;
+  const failure = /^\{.*"(?:error|message)":("(?:[^"\\]|\\.)*")/m.exec(text)?.[1];
+  if (method === 'POST' && (failure || status >= 300)) {
+    throw new Error(failure ? JSON.parse(failure) : `status ${status}`);
+  }
+  return { status, text, server: String(response.headers['server'] ?? '') };
 }

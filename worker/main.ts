@@ -20,7 +20,7 @@ import { openStore } from '../store/open.ts';
 import { handOverOrphans, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
-import { type WorkerEnvironment } from './environment.ts';
+import type { WorkerEnvironment } from './environment.ts';
 import { createTeachers } from './teachers.ts';
 
 const REAP_EVERY_MS = 30_000;

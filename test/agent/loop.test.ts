@@ -21,7 +21,10 @@ afterEach(() => Promise.all(opened.splice(0).map((sandbox) => sandbox.close())))
 async function rollout(
   script: (ScriptedReply | Error)[],
   plan: RolloutPlan = planWith(),
-  { files = { 'a.py': 'x = 1\n' } as Record<string, string>, signal = neverAborts } = {},
+  {
+    files = { 'a.py': 'x = 1\n' },
+    signal = neverAborts,
+  }: { files?: Record<string, string>; signal?: AbortSignal } = {},
 ) {
   const sandbox = await createAgentSandbox(files);
   opened.push(sandbox);

@@ -3,15 +3,15 @@
 import tar from 'tar-stream';
 
 import type { SandboxLimits } from '../../domain/ports.ts';
-import { type Engine } from '../../sandbox/engine.ts';
+import type { Engine } from '../../sandbox/engine.ts';
 import { createImages } from '../../sandbox/image.ts';
 
 export const BASE_IMAGE = 'twinpatch/base:bookworm';
 
 export const LIMITS: SandboxLimits = {
   memoryBytes: 512 * 1024 ** 2,
-  cpus: 2,
-  maxProcesses: 256,
+  cpus: 1,
+  maxProcesses: 96,
   maxFileBytes: 256 * 1024 ** 2,
 };
 
