@@ -84,8 +84,8 @@ function cell(text: string): string {
 }
 
 function typeOf(node: SchemaNode): string {
-  if (node.enum) return node.enum.map((value) => `\`${String(value)}\``).join(' or ');
-  if (node.const !== undefined) return `\`${String(node.const)}\``;
+  if (node.enum) return node.enum.map((value) => `\`${show(value)}\``).join(' or ');
+  if (node.const !== undefined) return `\`${show(node.const)}\``;
   if (node.items) return `list of ${node.items.properties ? 'entries' : `${typeOf(node.items)}s`}`;
   if (node.type === 'object') return node.properties ? 'keys' : 'keys and values';
   if (node.pattern?.includes('GiB')) return 'size';
@@ -104,7 +104,11 @@ function presetOf({ default: preset, properties }: SchemaNode, isRequired: boole
   if (isRequired) return 'required';
   // The defaults of its keys stand in their own rows.
   if (preset === undefined || properties !== undefined) return '';
-  return `\`${typeof preset === 'string' ? preset : JSON.stringify(preset)}\``;
+  return `\`${show(preset)}\``;
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function main(): void {

@@ -109,7 +109,9 @@ const scripted = z
   );
 
 const texts = z.record(
-  z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'expected an id of lower-case letters, digits and dashes'),
+  z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]*$/, 'expected an id of lower-case letters, digits and dashes'),
   z.string().min(1),
 );
 
