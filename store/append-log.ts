@@ -7,43 +7,86 @@ import { attempt, makeFolder } from './files.ts';
 const SYNC_MS = 500;
 
 export interface AppendLog {
+  /** A whole line or nothing. Throws StoreUnavailable, also when an earlier line turned out not to reach the disk. */
   append(value: unknown): Promise<void>;
-  /** Everything appended is on the disk; the next append opens the file again. */
-  close(): Promise<void>;
+  /** Everything appended is on the disk. */
+  sync(): Promise<void>;
 }
 
+/** The file is open only between an append and the sync after it: a log that is left alone holds nothing. */
 export function createAppendLog(path: string): AppendLog {
-  let file: Promise<FileHandle> | undefined;
+  let file: FileHandle | undefined;
   let syncing: NodeJS.Timeout | undefined;
-  let broken: unknown;
+  let lost: unknown;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  /** One operation after the other: lines of many rollouts go into one file. */
+  function inTurn(operation: () => Promise<void>): Promise<void> {
+    const result = turn.then(() => attempt(path, operation));
+    turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async function flush(): Promise<void> {
+    clearTimeout(syncing);
+    syncing = undefined;
+    const handle = file;
+    file = undefined;
+    try {
+      await handle?.datasync();
+    } finally {
+      await handle?.close();
+    }
+  }
+
+  /** A failed sync is reported by the system only once: whoever comes next must not take the lines for safe. */
+  function throwIfLost(): void {
+    const error = lost;
+    lost = undefined;
+    if (error !== undefined) throw error;
+  }
 
   return {
-    async append(value) {
-      await attempt(path, async () => {
-        // A failed sync means that the disk lost lines: nothing more is acknowledged.
-        if (broken !== undefined) throw broken;
-        file ??= makeFolder(dirname(path)).then(() => open(path, 'a', 0o600));
-        const handle = await file.catch((error: unknown) => {
-          file = undefined;
-          throw error;
-        });
-        await handle.appendFile(`${JSON.stringify(value)}\n`);
+    append: (value) =>
+      inTurn(async () => {
+        throwIfLost();
+        if (file === undefined) {
+          await makeFolder(dirname(path));
+          file = await open(path, 'a', 0o600);
+        }
+        await writeWhole(file, Buffer.from(`${JSON.stringify(value)}\n`));
         syncing ??= setTimeout(() => {
-          syncing = undefined;
-          handle.datasync().catch((error: unknown) => (broken = error));
+          inTurn(flush).catch((error: unknown) => (lost = error));
         }, SYNC_MS);
-      });
-    },
+      }),
 
-    async close() {
-      clearTimeout(syncing);
-      syncing = undefined;
-      const handle = await file;
-      file = undefined;
-      await attempt(path, async () => {
-        await handle?.datasync();
-        await handle?.close();
-      });
-    },
+    sync: () =>
+      inTurn(async () => {
+        throwIfLost();
+        await flush();
+      }),
   };
+}
+
+/** Logs by path, each opened once in this process. */
+export function createAppendLogs(): (path: string) => AppendLog {
+  const logs = new Map<string, AppendLog>();
+  return (path) => {
+    const log = logs.get(path) ?? createAppendLog(path);
+    logs.set(path, log);
+    return log;
+  };
+}
+
+// --- internal ---
+
+async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+  let written = 0;
+  try {
+    while (written < bytes.length) written += (await file.write(bytes, written)).bytesWritten;
+  } catch (error) {
+    // Half a line would take the next one with it.
+    if (written > 0) await file.truncate((await file.stat()).size - written);
+    throw error;
+  }
 }

@@ -9,7 +9,7 @@ import { gunzip, gzip } from 'node:zlib';
 import { canonicalJson } from '../domain/ids.ts';
 import type { Ref } from '../domain/sample.ts';
 import { type Blobs, StoreCorrupt } from '../domain/store.ts';
-import { attempt, makeFolder, writeOnce } from './files.ts';
+import { attempt, makeFolder, syncFolder, writeOnce } from './files.ts';
 
 const compress = promisify(gzip);
 const decompress = promisify(gunzip);
@@ -86,6 +86,7 @@ export function createBlobs(folder: string): Blobs {
           await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
             if (error.code !== 'EEXIST') throw error;
           });
+          await syncFolder(dirname(path));
           return ref;
         } finally {
           await rm(temporary, { force: true });

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { isContentVerdict } from '../domain/outcome.ts';
 import type { SampleEnd } from '../domain/sample.ts';
 import type { SampleEnds, StageLedger } from '../domain/store.ts';
-import { appendDurably, listFolder, parseLines, readIfThere, writeOnce } from './files.ts';
+import { createAppendLogs } from './append-log.ts';
+import { listFolder, parseLines, readIfThere, writeOnce } from './files.ts';
 import { sampleFolder } from './ledger.ts';
 import { ownerName, thisProcess } from './owner.ts';
 
 export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
+  const logOf = createAppendLogs();
   const summary = (batchId: string) => join(batches, batchId, 'summary');
 
   async function generation(batchId: string, sampleKey: string): Promise<number> {
@@ -23,8 +25,9 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
       const written = isContentVerdict(end.verdict)
         ? await ledger.put({ batchId, sampleKey: end.key, name: `end-${end.generation}` }, end)
         : end;
-      const file = join(summary(batchId), `${ownerName(thisProcess())}.jsonl`);
-      await appendDurably(file, `${JSON.stringify(written)}\n`);
+      const log = logOf(join(summary(batchId), `${ownerName(thisProcess())}.jsonl`));
+      await log.append(written);
+      await log.sync();
       return written;
     },
 

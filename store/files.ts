@@ -1,4 +1,4 @@
-/** Durable primitives of the file system: write once, replace whole, append, read if there. */
+/** Durable primitives of the file system: write once, replace whole, read if there. */
 
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
@@ -38,22 +38,23 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
   });
 }
 
-/** Appends whole lines and syncs; the file and its folder are made when missing. */
-export async function appendDurably(path: string, text: string): Promise<void> {
-  await attempt(path, async () => {
-    await makeFolder(dirname(path));
-    const file = await open(path, 'a', 0o600);
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
+}
+
+/** What a file holds from an offset on; nothing when it is missing. */
+export async function readFrom(path: string, offset: number): Promise<Buffer> {
+  return attempt(path, async () => {
+    const file = await open(path, 'r').catch(whenMissing(undefined));
+    if (file === undefined) return Buffer.alloc(0);
     try {
-      await file.appendFile(text);
-      await file.datasync();
+      const length = Math.max(0, (await file.stat()).size - offset);
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
+      return buffer.subarray(0, bytesRead);
     } finally {
       await file.close();
     }
   });
-}
-
-export async function readIfThere(path: string): Promise<Buffer | undefined> {
-  return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
 }
 
 /** Names in a folder, sorted; none when it is missing. */
@@ -63,8 +64,24 @@ export async function listFolder(path: string): Promise<string[]> {
 }
 
 export async function makeFolder(path: string): Promise<void> {
-  // 0700: a store holds private code.
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  // Not `recursive`: that says ENOENT where the file system is read-only.
+  try {
+    await makeOneFolder(path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+    await makeFolder(dirname(path));
+    await makeOneFolder(path);
+  }
+}
+
+/** The names in a folder are on the disk. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 export async function removeTree(path: string): Promise<void> {
@@ -105,6 +122,18 @@ const REASONS: Record<string, string | undefined> = {
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
 };
 
+async function makeOneFolder(path: string): Promise<void> {
+  try {
+    // 0700: a store holds private code.
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return;
+    throw error;
+  }
+  // What is durable in a folder is lost with the folder's own name.
+  await syncFolder(dirname(path));
+}
+
 async function writeTemporary(path: string, content: string | Uint8Array): Promise<string> {
   await makeFolder(dirname(path));
   const temporary = join(dirname(path), `${TEMPORARY}${basename(path)}-${randomUUID()}`);
@@ -121,15 +150,6 @@ async function writeTemporary(path: string, content: string | Uint8Array): Promi
     throw error;
   }
   return temporary;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -55,7 +55,7 @@ function openSegment(path: string, blobs: Blobs): SegmentJournal {
     append: (entry) => log.append(entry),
 
     async close() {
-      await log.close();
+      await log.sync();
       const segment = (await readIfThere(path)) ?? Buffer.alloc(0);
       return blobs.put(await compress(segment));
     },

@@ -44,6 +44,7 @@ export function createLeases(folder: string): Leases {
         const record: LeaseRecord = { owner: thisProcess(), fruitless, furthest };
         const path = join(at, `${epoch}.lease`);
         if (await writeOnce(path, JSON.stringify(record))) {
+          stopRenewing(join(at, `${last}.lease`));
           const renewal = setInterval(() => void touch(path), RENEW_MS);
           renewal.unref();
           renewals.set(path, renewal);

@@ -32,6 +32,8 @@ export function ownerName(owner: Owner): string {
 // --- internal ---
 
 function startOf(pid: number): string | undefined {
+  // Without /proc a pid is all there is to know a process by.
+  if (process.platform !== 'linux') return isSignallable(pid) ? '' : undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name in parentheses may hold spaces; state is the first field after it, the start time the 20th.
@@ -39,5 +41,13 @@ function startOf(pid: number): string | undefined {
     return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
     return undefined;
+  }
+}
+
+function isSignallable(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,0 +1,35 @@
+/** Paid calls, as journals and the spend ledger keep them. */
+
+import type { JournalEntry } from '../../domain/ports.ts';
+import type { SpendLine } from '../../domain/store.ts';
+import { NO_USAGE } from '../../domain/trajectory.ts';
+
+/** A paid reply as a journal keeps it: 100 tokens in, 10 out. */
+export function toReply(step: number, costUsd: number | null = 0.5): JournalEntry {
+  return {
+    kind: 'reply',
+    call: { scope: 's', step, try: 1 },
+    reply: {
+      message: { role: 'assistant', content: `turn ${step}` },
+      finishReason: 'stop',
+      usage: { ...NO_USAGE, inputTokens: 100, outputTokens: 10 },
+      costUsd,
+      model: 'm',
+      endpoint: 'e',
+      simulated: true,
+      durationMs: 1,
+    },
+  };
+}
+
+export function toSpendLine(costUsd: number | null, scope = 's'): SpendLine {
+  return {
+    call: { scope, step: 1, try: 1 },
+    model: 'm',
+    endpoint: 'e',
+    usage: { ...NO_USAGE, inputTokens: 100, outputTokens: 10 },
+    costUsd,
+    durationMs: 1,
+    at: '2026-01-01T00:00:00.000Z',
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Another process with the same store: `store-process.ts LOCATION ACTION ARGUMENTS` does one thing, prints what came of it as a
+ * line of JSON, and then stays alive until it is killed, as an owner in the middle of its work.
+ */
+
+import { openStore } from '../../store/open.ts';
+import { toReply, toSpendLine } from './paid-calls.ts';
+
+const [location = '', action = '', ...rest] = process.argv.slice(2);
+const [name = '', value = ''] = rest;
+const store = await openStore(location);
+const say = (result: unknown) => process.stdout.write(`${JSON.stringify(result)}\n`);
+
+switch (action) {
+  case 'put':
+    say(await store.ledger.put({ batchId: 'b', sampleKey: '000001-aaaaaa', name }, value));
+    break;
+  case 'claim':
+    say(await store.ledger.claim('b', name, value));
+    break;
+  case 'take': {
+    // As an owner that got `value` replies further and then died.
+    const lease = await store.leases.take(name);
+    const journal = store.journals.of(lease);
+    for (let step = 1; step <= Number(value); step += 1) await journal.append(toReply(step));
+    say(lease);
+    break;
+  }
+  case 'append': {
+    const journal = store.journals.of(await store.leases.take(name));
+    for (let step = 1; ; step += 1) {
+      await journal.append(toReply(step));
+      say(step);
+    }
+  }
+  case 'spend':
+    for (let call = 1; call <= Number(value); call += 1) {
+      await store.spend.record(name, toSpendLine(0.25));
+    }
+    say('done');
+    break;
+  case 'enter':
+    await store.attempts.enter({ activity: 'rollout', workflowId: name, taskToken: name });
+    say('entered');
+    break;
+}
+setInterval(() => undefined, 1000);
