@@ -114,6 +114,10 @@ async function ask(suggested: StarterAnswers, io: Io): Promise<StarterAnswers> {
       }
     }
     return answers;
+  } catch (error) {
+    // Ctrl-C or Ctrl-D at a question.
+    if (!(error instanceof Error && error.name === 'AbortError')) throw error;
+    throw new CliError(EXIT.interrupted, 'interrupted — nothing was written', { cause: error });
   } finally {
     terminal.close();
   }
