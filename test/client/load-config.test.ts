@@ -293,6 +293,15 @@ describe('--set', () => {
   });
 });
 
+it('blames the file for what --set did not bring', async () => {
+  expect(await problemsOf('name: a\nteacher: {}\n', 'teacher.temperature=1')).toBe(
+    'twinpatch.yaml:2:10  teacher: give either `endpoints` or `scripted`',
+  );
+  expect(await problemsOf('name: a\n', 'teacher.temperature=1')).toBe(
+    '--set teacher.temperature=1  teacher: give either `endpoints` or `scripted`',
+  );
+});
+
 describe('the file', () => {
   it('is the nearest one upward, and its relative paths start from its folder', async () => {
     const deep = join(folder, 'a', 'b');

@@ -147,6 +147,19 @@ describe('recall --jsonl', () => {
     );
   });
 
+  it.each([2, 7, 100, 400])(
+    'reads lines that begin in the middle of chunks of %i bytes',
+    async (size) => {
+      const bytes = Buffer.from([1, 2, 3].map((id) => line(id)).join(''));
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+        bytes.subarray(index * size, (index + 1) * size),
+      );
+      const { exitCode, stdout } = await run(...chunks);
+      expect(exitCode).toBe(0);
+      expect(jsonLines(stdout).map(({ id }) => id)).toEqual([1, 2, 3]);
+    },
+  );
+
   it('prints nothing for no input', async () => {
     expect(await run()).toEqual({ exitCode: 0, stdout: '', stderr: '' });
   });
