@@ -17,6 +17,7 @@ export interface FoundFunction {
 export interface Roles {
   byType: (Role | undefined)[];
   descend: boolean;
+  indented: boolean;
   receiver: number | undefined;
   fields: Map<string, number>;
 }
@@ -36,14 +37,26 @@ export function toRoles(language: Language, parser: Parser): Roles {
     if (type === 'ERROR') byType[ERROR_TYPE] = role;
   }
   const receiver = language.receiver === undefined ? undefined : fields.get(language.receiver);
-  return { byType, descend: language.descend, receiver, fields };
+  return {
+    byType,
+    descend: language.descend,
+    indented: language.indented === true,
+    receiver,
+    fields,
+  };
 }
 
 /** Functions below the cursor in the order of the file. No recursion: the depth is the file's choice. */
 export function walkFunctions(cursor: TreeCursor, text: string, roles: Roles): FoundFunction[] {
   const found: FoundFunction[] = [];
   const places: Place[] = [];
-  let place: Place = { prefix: '', isMember: false, nested: false, bindingField: 0 };
+  let place: Place = {
+    prefix: '',
+    isMember: false,
+    nested: false,
+    isOutermost: true,
+    bindingField: 0,
+  };
   for (;;) {
     const role = roles.byType[cursor.nodeTypeId];
     const inside =
@@ -76,6 +89,8 @@ interface Place {
   prefix: string;
   isMember: boolean;
   nested: boolean;
+  /** In no definition and no block of the file. */
+  isOutermost?: boolean;
   /** The name that a value takes, and in which field the value is (0: in any). */
   binding?: Binding | undefined;
   bindingField: number;
@@ -96,11 +111,16 @@ function enter(
   roles: Roles,
   found: FoundFunction[],
 ): Place | undefined {
+  // Indented, and in nothing: a syntax error took the class or function that it belongs to.
+  const isLost = roles.indented && place.isOutermost === true && role.role !== 'level';
+  if (isLost && cursor.startPosition.column > 0) return undefined;
   switch (role.role) {
     case 'stop':
       return undefined;
+    case 'level':
+      return place;
     case 'through':
-      return unbound(place);
+      return { ...unbound(place), isOutermost: false };
     case 'transparent':
       return { ...place, binding: bindingHere(cursor, place), bindingField: 0 };
     case 'binding':

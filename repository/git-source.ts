@@ -89,7 +89,7 @@ async function* readFiles(
   const output = new ByteReader(batch.stdout);
   try {
     let total = 0;
-    for (const { path, mode, object } of entries) {
+    for (const { path, mode } of entries) {
       const header = await output.line();
       const size = Number(/ blob (\d+)$/.exec(header ?? '')?.[1]);
       if (Number.isNaN(size)) {

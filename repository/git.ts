@@ -42,7 +42,7 @@ const SETTINGS = [
 export async function git(args: string[], options: GitOptions): Promise<Buffer> {
   try {
     const { stdout } = await startGit(args, options, { buffer: true });
-    return Buffer.from(stdout as Uint8Array);
+    return Buffer.from(stdout);
   } catch (error) {
     throw toGitError(error, options.signal);
   }

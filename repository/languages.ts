@@ -4,6 +4,8 @@
 export type Role =
   /** May hold functions and names nothing. */
   | { role: 'through' }
+  /** As `through`, and what is in it stands where it stands itself: a file, a part with syntax errors. */
+  | { role: 'level' }
   /** May hold functions, and what the value is bound to goes on: parentheses, casts. */
   | { role: 'transparent' }
   /** Cannot hold functions that count. */
@@ -33,6 +35,8 @@ export interface Language {
   roles: Record<string, Role>;
   /** Are nodes without a role looked into? */
   descend: boolean;
+  /** Does the outermost level begin at the first column? */
+  indented?: true;
   /** Field of a function that names the type it belongs to. */
   receiver?: string;
   /** File names of tests, beside the folders that are tests everywhere. */
@@ -41,6 +45,7 @@ export interface Language {
 }
 
 const through: Role = { role: 'through' };
+const level: Role = { role: 'level' };
 const stop: Role = { role: 'stop' };
 
 const PYTHON: Language = {
@@ -50,9 +55,10 @@ const PYTHON: Language = {
   roles: {
     function_definition: { role: 'function', line: 'node' },
     class_definition: { role: 'class' },
+    module: level,
+    ERROR: level,
     ...Object.fromEntries(
       [
-        'module',
         'block',
         'decorated_definition',
         'if_statement',
@@ -67,11 +73,11 @@ const PYTHON: Language = {
         'finally_clause',
         'match_statement',
         'case_clause',
-        'ERROR',
       ].map((type) => [type, through]),
     ),
   },
   descend: false,
+  indented: true,
   testFile: /^(?:test_.*|.*_tests?|tests?|conftest)\.py$/,
   generatedFile: /_pb2(?:_grpc)?\.py$|_generated\.py$|^_version\.py$/,
 };
@@ -168,8 +174,8 @@ const GO: Language = {
   extensions: ['.go'],
   grammar: 'tree-sitter-go.wasm',
   roles: {
-    source_file: through,
-    ERROR: through,
+    source_file: level,
+    ERROR: level,
     function_declaration: { role: 'function', line: 'node' },
     method_declaration: { role: 'function', line: 'node', kind: 'method' },
   },

@@ -106,6 +106,12 @@ const PYTHON: Case[] = [
     expected: ['a 1-2', 'b 7-8'],
   },
   {
+    title:
+      'leaves out methods whose class is lost to a syntax error, rather than name them wrongly',
+    source: 'class A(x for\n    def m(self):\n        return 1\n\ndef f():\n    return 2\n',
+    expected: ['f 5-6'],
+  },
+  {
     title: 'counts the lines of a file with carriage returns',
     source: 'x = 1\r\ndef f():\r\n  return 1\r\n\rdef g(): pass\r',
     expected: ['f 2-3', 'g 5-5'],
