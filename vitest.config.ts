@@ -20,7 +20,10 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'system',
-          include: ['test/contracts/**/*.docker.test.ts', 'test/{sandbox,server,integration}/**/*.test.ts'],
+          include: [
+            'test/contracts/**/*.docker.test.ts',
+            'test/{sandbox,server,integration}/**/*.test.ts',
+          ],
           testTimeout: 240_000,
           hookTimeout: 240_000,
           maxWorkers: 2,

@@ -1,6 +1,7 @@
 /** What a batch may take: a band from published figures, not a promise. */
 
 import type { BatchConfig } from '../domain/config.ts';
+import { DEFAULT_WINDOW } from './window.ts';
 
 /** `[at least, at most]`. */
 export type Band = [low: number, high: number];
@@ -25,13 +26,10 @@ const ROLLOUTS_PER_SAMPLE: Band = [2, 4];
 /** Our assumption for a reply and the command that follows. */
 const SECONDS_PER_CALL = 10;
 
-/** Samples under way on one host, where the endpoints take as many calls. */
-const SAMPLES_AT_ONCE = 32;
-
 /** The band for a number of samples on one host. */
 export function estimate(samples: number, { teacher }: Pick<BatchConfig, 'teacher'>): Estimate {
   const endpointCalls = teacher.endpoints.reduce((sum, each) => sum + each.maxConcurrency, 0);
-  const concurrency = Math.min(samples, SAMPLES_AT_ONCE, endpointCalls || SAMPLES_AT_ONCE);
+  const concurrency = Math.min(samples, DEFAULT_WINDOW, endpointCalls || DEFAULT_WINDOW);
   const { calls, freshInput, cachedInput, output } = PER_ROLLOUT;
   const secondsPerCall =
     teacher.scripted === undefined ? SECONDS_PER_CALL : teacher.scripted.latencyMs / 1000 + 0.1;
