@@ -59,13 +59,12 @@ agent_processes() {
   done
 }
 
-processes_used_up() {
-  local folder current max
-  for folder in /sys/fs/cgroup /sys/fs/cgroup/pids; do
-    read -r current <"$folder/pids.current" && read -r max <"$folder/pids.max" || continue
-    [[ $max != max ]] && (( current * 10 >= max * 9 )) && return 0
+refused_forks() {
+  local file key value
+  REPLY=0
+  for file in /sys/fs/cgroup/pids.events /sys/fs/cgroup/pids/pids.events; do
+    [[ -r $file ]] && while read -r key value; do [[ $key == max ]] && REPLY=$value; done <"$file"
   done
-  return 1
 }
 
 disk_full() {
@@ -75,8 +74,8 @@ disk_full() {
 }
 
 run() {
-  local old code='' end=exited before_kills before background=0 started=0 micros=0 copier killer total word rest cwd
-  for old in "$root"/*; do [[ $old == "$dir" ]] || rm -rf -- "$old"; done
+  local old code='' end=exited before_kills before_forks before background=0 started=0 micros=0 copier killer left total word rest cwd
+  for old in "$root"/*; do [[ -e $old/done ]] && rm -rf -- "$old"; done
   head -c "$setup" >"$dir/setup"
   cat >"$dir/command"
   exec </dev/null
@@ -84,31 +83,33 @@ run() {
   umask 0; : >"$dir/state"; mkfifo -m 622 "$dir/out"; umask 077
   mkfifo "$dir/exit" "$dir/kill" "$dir/eof"
   memory_kills; before_kills=$REPLY
+  refused_forks; before_forks=$REPLY
   agent_processes; before=$REPLY
 
   # Opened for both first, so that neither end waits for the other; then each end by itself, so that the end is seen.
   exec 3<>"$dir/out" 4<"$dir/out" 5>"$dir/out" 3>&-
-  exec 6<>"$dir/exit" 7<>"$dir/kill" 10<>"$dir/eof"
+  exec 3<>"$dir/exit" 6<"$dir/exit" 11>"$dir/exit" 3>&-
+  exec 3<>"$dir/eof" 10<"$dir/eof" 12>"$dir/eof" 3>&-
+  exec 7<>"$dir/kill"
   exec 9> >(
-    exec 4<&- 5>&- 6>&- 7>&- 8>&- >/dev/null
+    exec 4<&- 5>&- 6<&- 7>&- 8>&- 10<&- 11>&- >/dev/null
     dd bs=65536 2>"$dir/count" | { head -c "$head" >"$dir/head"; tail -c "$tail" >"$dir/tail"; }
-    echo >&10
   )
-  cat <&4 >&9 4<&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- &
+  cat <&4 >&9 4<&- 5>&- 6<&- 7>&- 8>&- 9>&- 10<&- 11>&- 12>&- &
   copier=$!
-  exec 9>&-
+  exec 9>&- 12>&-
   # kill(-1) of the agent's own user: one call reaches every process of the agent, also what forks meanwhile, and nothing else.
-  ( exec 4<&- 5>&- 6>&- 8>&- 10>&- >/dev/null
+  ( exec 4<&- 5>&- 6<&- 8>&- 10<&- 11>&- >/dev/null
     read -r -u 7 && exec ${BECOME_AGENT.join(' ')} "$BASH" -c 'kill -9 -1' ) &
   killer=$!
-  ( exec 4<&- 7>&- 8>&- 10>&-
+  ( exec 4<&- 6<&- 7>&- 8>&- 10<&-
     echo 1000 >/proc/self/oom_score_adj
     cd /
     ${BECOME_AGENT.join(' ')} env -i "$@" "$BASH" --noprofile --norc -c \
       "trap '{ . $dir/save; } 2>/dev/null' EXIT; . $dir/setup; eval -- \"\$(<$dir/command)\"; { . $dir/save; } 2>/dev/null" bash \
-      >&5 2>&5 5>&- 6>&-
-    echo "$?" >&6 ) >/dev/null &
-  exec 5>&-
+      >&5 2>&5 5>&- 11>&-
+    echo "$?" >&11 ) >/dev/null &
+  exec 5>&- 11>&-
   now; started=$REPLY
   if ! read -r -t "$limit" -u 6 code; then
     end=timed-out
@@ -117,23 +118,35 @@ run() {
     code=
   fi
   now; micros=$(( REPLY - started ))
-  agent_processes
-  for word in $REPLY; do [[ $before == *" $word "* ]] || background=1; done
+  agent_processes; left=$REPLY
+  if [[ $end == exited ]]; then
+    for word in $left; do [[ $before == *" $word "* ]] || background=1; done
+  fi
+  # A command that used up the container's processes would leave none for this answer and the next command.
+  refused_forks
+  if (( REPLY > before_forks )); then
+    [[ $end == exited ]] && echo >&7
+    background=0 left=' '
+  else
+    kill "$killer"
+  fi
 
-  # What a process left behind still writes must not hold the answer; what the command wrote must be in it.
-  if ! read -r -t 0.05 -u 10; then
-    if [[ $REPLY != ' ' ]]; then
+  # What a process left behind still writes must not hold the answer; what the command wrote must be in it. The end of the
+  # filter is seen as the end of a pipe, which stays: a line could be lost to a time limit that passes while it is read.
+  read -r -t 0.05 -u 10
+  if (( $? > 128 )); then
+    if [[ $left != ' ' ]]; then
       for word in 1 2 3 4 5 6 7 8 9 10; do
         read -t 0 -u 4 || break
-        read -r -t 0.05 -u 10 && break
+        read -r -t 0.05 -u 10
+        (( $? > 128 )) || break
       done
-      cat <&4 >/dev/null 4<&- 6>&- 7>&- 8>&- 10>&- &
+      cat <&4 >/dev/null 4<&- 6<&- 7>&- 8>&- 10<&- &
       kill "$copier"
     fi
-    read -r -t 5 -u 10
+    read -r -t 10 -u 10
   fi
-  exec 4<&-
-  if processes_used_up; then echo >&7; else kill "$killer"; fi
+  exec 4<&- 6<&- 10<&-
 
   while read -r word rest; do total=$word; done <"$dir/count"
   memory_kills

@@ -38,8 +38,9 @@ export function renderShell(shell: ShellState): string {
     .map(([name, value]) =>
       value === null ? `unset -v ${name}` : `export ${name}=${quote(value)}`,
     );
-  return `${variables.join('\n')}
-builtin cd -- ${quote(shell.cwd)} 2>/dev/null || builtin cd -- ${REPOSITORY_PATH} 2>/dev/null || builtin cd /
+  return `builtin cd -- ${quote(shell.cwd)} 2>/dev/null || builtin cd -- ${REPOSITORY_PATH} 2>/dev/null || builtin cd /
+unset -v OLDPWD; export OLDPWD
+${variables.join('\n')}
 :
 `;
 }

@@ -1,0 +1,549 @@
+/** What every Sandbox does, whatever is behind it. The Docker one passes all of it, the fake what needs no isolation. */
+
+import { execFileSync } from 'node:child_process';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  type CommandRequest,
+  FileWriteRefused,
+  type Sandbox,
+  SandboxLost,
+  type ShellState,
+} from '../../domain/ports.ts';
+import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { SNIPPETS } from './shell-snippets.ts';
+
+export interface SandboxSubject {
+  /** A fresh sandbox over an empty repository. */
+  start(): Promise<Sandbox>;
+  /** Commands can't reach beyond it, and none of their processes survives what ends them. */
+  isolated: boolean;
+}
+
+/** Registers the suite for one implementation. */
+export function describeSandbox(name: string, subject: SandboxSubject): void {
+  describe(name, () => {
+    let sandbox: Sandbox;
+    let requests = 0;
+    let run: (command: string, options?: Partial<CommandRequest>) => ReturnType<Sandbox['run']>;
+
+    beforeAll(async () => {
+      sandbox = await subject.start();
+      run = (command, options = {}) =>
+        sandbox.run({
+          id: `command-${requests++}`,
+          command,
+          shell: INITIAL_SHELL,
+          timeoutMs: 30_000,
+          maxOutputBytes: 64 * 1024,
+          ...options,
+        });
+    });
+    afterAll(async () => sandbox?.close());
+
+    describe('exit codes', () => {
+      it.each([
+        ['true', 0],
+        ['false', 1],
+        ['exit 7', 7],
+        ['exit 255', 255],
+        ['(exit 3)', 3],
+        ['bash -c "exit 42"', 42],
+        ['no-such-program', 127],
+        ['/etc', 126],
+        ['kill -TERM $$', 143],
+        ['kill -9 $$', 137],
+        ['set -e; false; echo not reached', 1],
+        ['echo $((1/0))', 1],
+        ['if', 2],
+        ['trap "exit 9" EXIT; true', 9],
+        ['', 0],
+        ['# only a comment', 0],
+      ])('%s ends with %i', async (command, exitCode) => {
+        expect(await run(command)).toMatchObject({ end: 'exited', exitCode });
+      });
+    });
+
+    describe('output', () => {
+      it('keeps what goes to stdout and stderr in the order it was written', async () => {
+        const { output } = await run('for i in 1 2 3 4 5; do echo out$i; echo err$i >&2; done');
+        expect(output).toBe([1, 2, 3, 4, 5].map((i) => `out${i}\nerr${i}\n`).join(''));
+      });
+
+      it('gives the same text as plain bash for every snippet', async () => {
+        for (const snippet of SNIPPETS) {
+          const { output, exitCode } = await run(snippet);
+          // Only where a syntax error was found is told differently.
+          const shown = output.replaceAll('bash: eval: line', 'bash: -c: line');
+          expect({ snippet, output: shown, exitCode }).toEqual({ snippet, ...plainBash(snippet) });
+        }
+      }, 120_000);
+
+      it('runs a command of a megabyte', async () => {
+        const text = 'x'.repeat(1024 ** 2);
+        expect(await run(`text='${text}'; echo \${#text}`)).toMatchObject({
+          exitCode: 0,
+          output: `${1024 ** 2}\n`,
+        });
+      });
+
+      it('keeps carriage returns and replaces what is not UTF-8', async () => {
+        expect((await run(`printf 'a\\r\\nb\\n'`)).output).toBe('a\r\nb\n');
+        const { output, outputBytes } = await run(`printf 'a\\xff\\xfe b \\xc3\\xa9'`);
+        expect(output).toBe('a\uFFFD\uFFFD b é');
+        expect(outputBytes).toBe(8);
+      });
+
+      it.each([
+        'SHELLPS1PREFIX',
+        '###PS1JSON###',
+        'EXITCODESTART0EXITCODEEND',
+        '\\0done',
+        'exited 0 5 0 100\\n',
+        '\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x05hello',
+        'COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT',
+      ])('is not misled by %s in the output', async (marker) => {
+        const result = await run(`printf 'before ${marker} after'; printf '${marker}' >&2; exit 5`);
+        expect(result.exitCode).toBe(5);
+        expect(result.output).toMatch(/^before .* after/s);
+      });
+
+      it('keeps head and tail of a long output and counts it exactly', async () => {
+        const result = await run('seq 1 200000', { maxOutputBytes: 1000 });
+        const whole = Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join('');
+        expect(result.outputBytes).toBe(whole.length);
+        expect(result.omittedBytes).toBe(whole.length - 1000);
+        expect(result.output).toBe(
+          `${whole.slice(0, 500)}\n[... ${whole.length - 1000} bytes left out ...]\n${whole.slice(-500)}`,
+        );
+      });
+
+      it.each([999, 1000, 1001])(
+        'leaves nothing out of %i bytes when asked for 1000, but what is over',
+        async (size) => {
+          const result = await run(`head -c ${size} /dev/zero | tr '\\0' x`, {
+            maxOutputBytes: 1000,
+          });
+          expect(result).toMatchObject({
+            outputBytes: size,
+            omittedBytes: Math.max(0, size - 1000),
+          });
+          expect(result.output.match(/x{3,}/g)?.join('')).toHaveLength(Math.min(size, 1000));
+        },
+      );
+
+      it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+        'cuts no character of four bytes in two (asked for 40 + %i bytes)',
+        async (more) => {
+          const { output, omittedBytes, outputBytes } = await run(
+            `for i in {1..50}; do printf '😀'; done`,
+            { maxOutputBytes: 40 + more },
+          );
+          expect(output).not.toContain('\uFFFD');
+          const shown = output.replace(/\n\[.*\]\n/, '');
+          expect(Buffer.byteLength(shown) + omittedBytes).toBe(outputBytes);
+        },
+      );
+
+      it('counts many tiny writes', async () => {
+        const { outputBytes, output } = await run(
+          'for ((i = 0; i < 20000; i++)); do echo x; done',
+          { maxOutputBytes: 100 },
+        );
+        expect(outputBytes).toBe(40_000);
+        expect(output.endsWith('x\nx\n')).toBe(true);
+      });
+
+      it('answers a program that asks for input with its end', async () => {
+        expect(await run('read -r line; echo "code $?"; cat; echo end')).toMatchObject({
+          output: 'code 1\nend\n',
+        });
+      });
+
+      it('lets a command write to /dev/stdout and /dev/stderr', async () => {
+        expect(
+          (await run('echo a >>/dev/stdout; echo b >>/dev/stderr; echo c | tee -a /dev/stderr'))
+            .output,
+        ).toBe('a\nb\nc\nc\n');
+      });
+    });
+
+    describe('what lasts from one command to the next', () => {
+      async function session(...commands: string[]) {
+        let shell: ShellState = INITIAL_SHELL;
+        let last: Awaited<ReturnType<Sandbox['run']>> | undefined;
+        for (const command of commands) {
+          last = await run(command, { shell });
+          shell = last.shell;
+        }
+        return last as Awaited<ReturnType<Sandbox['run']>>;
+      }
+
+      it('starts in the repository', async () => {
+        expect(await run('pwd')).toMatchObject({
+          output: '/testbed\n',
+          shell: { cwd: '/testbed' },
+        });
+      });
+
+      it.each([
+        ['the working directory', ['mkdir -p deep/er && cd deep/er', 'pwd'], '/testbed/deep/er\n'],
+        [
+          'a directory with a newline in its name',
+          [`mkdir -p $'a\\nb' && cd $'a\\nb'`, 'pwd'],
+          '/testbed/a\nb\n',
+        ],
+        [
+          'exported variables',
+          ['export GREETING="hello  world"', 'echo "$GREETING"'],
+          'hello  world\n',
+        ],
+        [
+          'quotes, newlines and dollars in a variable',
+          [`export V=$'a\\'b"c\\n$(x)\\\\'`, 'printf %s "$V"'],
+          `a'b"c\n$(x)\\`,
+        ],
+        ['that a variable was unset', ['unset LANG', 'echo "${LANG-none}"'], 'none\n'],
+        ['`cd -`', ['mkdir -p one && cd one', 'cd /testbed', 'cd -'], '/testbed/one\n'],
+        ['the state after `exit`', ['mkdir -p two; cd two; exit 3', 'pwd'], '/testbed/two\n'],
+        [
+          'the state after a failure under `set -eu`',
+          ['set -eu; export KEPT=1; false', 'echo "$KEPT"'],
+          '1\n',
+        ],
+        [
+          'the state when the command has its own EXIT trap',
+          ['trap "echo bye" EXIT; export T=2', 'echo "$T"'],
+          '2\n',
+        ],
+      ])('keeps %s', async (_what, commands, output) => {
+        expect((await session(...commands)).output).toBe(output);
+      });
+
+      it.each([
+        ['set -euo pipefail', 'ok\n'],
+        ['exit 3', 'ok\n'],
+        ['exec true', 'ok\n'],
+        ['exec >/dev/null 2>&1', 'ok\n'],
+        ['exec 1>&- 2>&-', 'ok\n'],
+        ['PS1=; PS4=; PROMPT_COMMAND=exit', 'ok\n'],
+        ['unset PATH', 'ok\n'],
+        ['export PATH=/nowhere', 'ok\n'],
+        ['kill -9 $$', 'ok\n'],
+        ['set -C -f -n', 'ok\n'],
+        ['set -x', 'ok\n'],
+        ['readonly HOME', 'ok\n'],
+        ['IFS=o; export IFS', 'ok\n'],
+        ['printf() { exit 9; }; pwd() { exit 9; }; export -f printf pwd', 'ok\n'],
+        ['export BASH_ENV=/nowhere ENV=/nowhere SHELLOPTS', 'ok\n'],
+        ['mkdir -p gone; cd gone; rmdir ../gone', 'ok\n'],
+      ])('goes on after %s', async (command, output) => {
+        expect((await session(command, 'echo ok')).output).toBe(output);
+      });
+
+      it('keeps the previous state where a command leaves none', async () => {
+        const { shell } = await session('export A=1', 'cd /; exec true');
+        expect(shell).toEqual({ cwd: '/testbed', env: expect.objectContaining({ A: '1' }) });
+      });
+
+      it('does not keep functions, aliases and plain variables', async () => {
+        expect(
+          (await session('f() { :; }; plain=1', 'type f >/dev/null 2>&1; echo "$? ${plain-none}"'))
+            .output,
+        ).toBe('1 none\n');
+      });
+    });
+
+    describe('time', () => {
+      it('ends a command at its limit and returns what it wrote until then', async () => {
+        const started = Date.now();
+        const result = await run('echo before; sleep 60; echo after', { timeoutMs: 700 });
+        expect(result).toMatchObject({ end: 'timed-out', exitCode: null, output: 'before\n' });
+        expect(Date.now() - started).toBeLessThan(5000);
+        expect(result.durationMs).toBeGreaterThan(600);
+      });
+
+      it('answers the same request with the first result', async () => {
+        const request = {
+          id: 'asked-twice',
+          shell: INITIAL_SHELL,
+          timeoutMs: 10_000,
+          maxOutputBytes: 1000,
+        };
+        const first = await sandbox.run({ ...request, command: 'echo run >>count; wc -l <count' });
+        const second = await sandbox.run({ ...request, command: 'echo run >>count; wc -l <count' });
+        expect(second).toEqual(first);
+        expect((await run('cat count')).output).toBe('run\n');
+      });
+
+      it('is not held up by a process left in the background', async () => {
+        const result = await run('echo started; sleep 30 & disown', { timeoutMs: 20_000 });
+        expect(result).toMatchObject({ end: 'exited', exitCode: 0, output: 'started\n' });
+        expect(result.durationMs).toBeLessThan(5000);
+      });
+    });
+
+    describe('files', () => {
+      const bytes = Buffer.from(
+        Array.from({ length: 70_000 }, (_, index) => (index * 7 + (index >> 8)) & 255),
+      );
+
+      it.each([
+        ['every byte', bytes],
+        ['nothing', Buffer.alloc(0)],
+        ['CRLF without a last newline', Buffer.from('a\r\nb')],
+        ['two megabytes', Buffer.alloc(2 * 1024 ** 2, 'abc\n')],
+      ])('writes and reads back %s', async (_what, content) => {
+        await sandbox.writeFile('/testbed/new folder/round trip', content);
+        const read = await sandbox.readFile('/testbed/new folder/round trip', 10 * 1024 ** 2);
+        expect(read).toMatchObject({ kind: 'file', size: content.length, truncated: false });
+        expect(read.kind === 'file' && Buffer.compare(Buffer.from(read.bytes), content)).toBe(0);
+      });
+
+      it.each([`it's "quoted"`, '-n', '$(touch hacked)', 'new\nline', 'ünï', '*', '~', ' space '])(
+        'takes %j as a name and nothing else',
+        async (name) => {
+          await sandbox.writeFile(`/testbed/names/${name}`, Buffer.from(name));
+          expect(await sandbox.readFile(`/testbed/names/${name}`, 100)).toMatchObject({
+            kind: 'file',
+            bytes: new Uint8Array(Buffer.from(name)),
+          });
+        },
+      );
+
+      it('cuts a read at the size asked for and tells the real one', async () => {
+        await sandbox.writeFile('/testbed/long', Buffer.from('0123456789'));
+        expect(await sandbox.readFile('/testbed/long', 4)).toEqual({
+          kind: 'file',
+          bytes: new Uint8Array(Buffer.from('0123')),
+          size: 10,
+          truncated: true,
+        });
+      });
+
+      it('keeps the mode of a file it writes over', async () => {
+        await run('echo old >script.sh; chmod 755 script.sh');
+        await sandbox.writeFile('/testbed/script.sh', Buffer.from('new\n'));
+        expect((await run('stat -c %a script.sh; cat script.sh')).output).toBe('755\nnew\n');
+      });
+
+      it('writes through a link and leaves the link', async () => {
+        await run('echo old >target.txt; ln -sf target.txt link.txt');
+        await sandbox.writeFile('/testbed/link.txt', Buffer.from('new\n'));
+        expect((await run('readlink link.txt; cat target.txt')).output).toBe('target.txt\nnew\n');
+      });
+
+      it('says what is missing and what is a folder', async () => {
+        await run('mkdir -p folder; ln -sf nowhere dangling');
+        expect(await sandbox.readFile('/testbed/none', 10)).toEqual({ kind: 'missing' });
+        expect(await sandbox.readFile('/testbed/none/below', 10)).toEqual({ kind: 'missing' });
+        expect(await sandbox.readFile('/testbed/dangling', 10)).toEqual({ kind: 'missing' });
+        expect(await sandbox.readFile('/testbed/folder', 10)).toEqual({ kind: 'directory' });
+      });
+
+      it('refuses a pipe at once', async () => {
+        await run('mkfifo pipe');
+        expect(await sandbox.readFile('/testbed/pipe', 10)).toMatchObject({ kind: 'refused' });
+      });
+
+      it.each([
+        ['a folder', '/testbed/folder', /Is a directory/],
+        ['a path through a file', '/testbed/plain/below', /Not a directory|File exists/],
+      ])('refuses to write to %s, with the reason', async (_what, path, reason) => {
+        await run('mkdir -p folder; echo x >plain');
+        await expect(sandbox.writeFile(path, Buffer.from('x'))).rejects.toThrow(FileWriteRefused);
+        await expect(sandbox.writeFile(path, Buffer.from('x'))).rejects.toThrow(reason);
+      });
+
+      it('lists a folder to a depth, without what is hidden', async () => {
+        await run(
+          'rm -rf tree; mkdir -p tree/a/b/c tree/.hidden; echo 12345 >tree/a/f; ln -s f tree/a/l; echo x >tree/.secret; mkfifo tree/p; echo y >tree/a/b/g',
+        );
+        expect(await sandbox.list('/testbed/tree', 2)).toEqual([
+          { path: 'a', kind: 'directory', size: expect.any(Number) },
+          { path: 'a/b', kind: 'directory', size: expect.any(Number) },
+          { path: 'a/f', kind: 'file', size: 6 },
+          { path: 'a/l', kind: 'symlink', size: expect.any(Number) },
+          { path: 'p', kind: 'other', size: 0 },
+        ]);
+        expect(await sandbox.list('/testbed/tree/a/f', 2)).toBeUndefined();
+        expect(await sandbox.list('/testbed/tree/none', 2)).toBeUndefined();
+      });
+    });
+
+    const describeIsolation = (suite: () => void) =>
+      subject.isolated && describe('isolation', suite);
+    describeIsolation(() => {
+      const processes = `for status in /proc/[0-9]*/status; do grep -q '^Uid:.1000' "$status" && grep '^Name:' "$status"; done 2>/dev/null | grep -cv -e bash -e grep`;
+
+      it('kills everything a timed-out command started, whatever it did to escape', async () => {
+        const result = await run(
+          `trap '' TERM INT HUP
+           setsid sleep 1000 &
+           (setsid bash -c 'trap "" TERM; (sleep 1000 &) ; sleep 1000' &)
+           nohup sleep 1000 >/dev/null 2>&1 & disown
+           sleep 1000 & kill -STOP $!
+           sleep 1000`,
+          { timeoutMs: 1000 },
+        );
+        expect(result).toMatchObject({ end: 'timed-out', background: false });
+        expect(result.durationMs).toBeLessThan(3000);
+        expect((await run(processes)).output).toBe('0\n');
+      });
+
+      it.each([
+        ['sleep 600 &', ''],
+        ['exec > >(tee copy); echo kept', 'kept\n'],
+        ['(while :; do echo noise; sleep 0.01; done) & echo kept >&2; sleep 0.2', ''],
+        ['yes >/dev/null &', ''],
+        ['yes & sleep 0.1', ''],
+      ])('returns at once after %s and goes on', async (command, output) => {
+        const result = await run(command, { maxOutputBytes: 1000 });
+        expect(result).toMatchObject({ end: 'exited', exitCode: 0 });
+        expect(result.durationMs).toBeLessThan(2000);
+        expect(result.output).toContain(output);
+        const started = Date.now();
+        expect((await run('echo next')).output).toBe('next\n');
+        expect(Date.now() - started).toBeLessThan(3000);
+      });
+
+      it('tells of processes that a command left, and not of those that were there', async () => {
+        await run('sleep 30', { timeoutMs: 200 });
+        expect((await run('sleep 600 & echo x')).background).toBe(true);
+        expect((await run('echo y')).background).toBe(false);
+        await run('sleep 30', { timeoutMs: 200 });
+      });
+
+      it('keeps a flood of output from everything outside', async () => {
+        const before = process.memoryUsage().rss;
+        const result = await run('yes', { timeoutMs: 3000, maxOutputBytes: 32 * 1024 });
+        expect(result.end).toBe('timed-out');
+        expect(result.outputBytes).toBeGreaterThan(10 * 1024 ** 2);
+        expect(result.output.length).toBeLessThan(33 * 1024);
+        expect(process.memoryUsage().rss - before).toBeLessThan(50 * 1024 ** 2);
+      });
+
+      it('names a command whose process the kernel killed for memory', async () => {
+        expect((await run(`python3 -c 'x = b"x" * (2 * 1024 ** 3)'`)).end).toBe('oom');
+        expect(await run('echo ok')).toMatchObject({ end: 'exited', output: 'ok\n' });
+      });
+
+      it('names a command that failed on a full disk', async () => {
+        expect((await run('cd /dev/shm; dd if=/dev/zero of=full bs=1M')).end).toBe('disk');
+        await run('rm -f /dev/shm/full');
+      });
+
+      it('survives a fork bomb', async () => {
+        await run(':(){ :|:& };:', { timeoutMs: 3000 });
+        expect(await run('echo ok')).toMatchObject({ end: 'exited', output: 'ok\n' });
+      });
+
+      it('runs commands as a user without rights, groups or a network', async () => {
+        const { output } = await run(
+          `id; grep -E '^(CapEff|CapPrm|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc/net/dev | grep -c :; kill -9 1; kill -9 -1; echo still`,
+        );
+        expect(output).toContain('uid=1000(agent) gid=1000(agent) groups=1000(agent)');
+        expect(output).toMatch(/CapPrm:\t0+\n/);
+        expect(output).toMatch(/CapEff:\t0+\n/);
+        expect(output).toMatch(/NoNewPrivs:\t1\n/);
+        expect((await run('echo ok')).output).toBe('ok\n');
+      });
+
+      it('starts commands with an environment that holds nothing of the host', async () => {
+        const { output } = await run('env | cut -d= -f1 | sort | tr "\\n" " "');
+        expect(output.trim().split(' ')).toEqual(
+          expect.arrayContaining([
+            'CI',
+            'GIT_PAGER',
+            'GIT_TERMINAL_PROMPT',
+            'HOME',
+            'LANG',
+            'PAGER',
+            'PATH',
+            'PIP_NO_INPUT',
+            'TERM',
+          ]),
+        );
+        expect(output).not.toMatch(/KEY|TOKEN|SECRET|HOSTNAME/);
+      });
+
+      it('does not let a command write where its result is kept', async () => {
+        const result = await run(
+          'cd /run/twinpatch && for f in */answer */done */head */exit */kill */eof; do echo "exited 0 0 0 1" >"$f"; done; touch /run/twinpatch/x; rm -rf /run/twinpatch/*; exit 4',
+        );
+        expect(result.exitCode).toBe(4);
+        expect(result.output).toContain('Permission denied');
+      });
+
+      it('reads with the rights of the agent, and files only', async () => {
+        expect(await sandbox.readFile('/etc/shadow', 10)).toMatchObject({
+          kind: 'refused',
+          reason: 'permission denied',
+        });
+        expect(await sandbox.readFile('/root/x', 10)).toMatchObject({ kind: 'refused' });
+        expect(await sandbox.readFile('/dev/zero', 10)).toMatchObject({ kind: 'refused' });
+        expect(await sandbox.readFile('/etc/passwd', 4)).toMatchObject({
+          kind: 'file',
+          truncated: true,
+        });
+        expect(await sandbox.readFile('relative', 4)).toMatchObject({ kind: 'refused' });
+        await expect(sandbox.writeFile('/etc/new', Buffer.from('x'))).rejects.toThrow(
+          /Permission denied/,
+        );
+      });
+    });
+
+    describe('its end', () => {
+      it('runs nothing more once it is stopped', async () => {
+        const other = await subject.start();
+        await other.stop();
+        await expect(
+          other.run({
+            id: 'late',
+            command: 'true',
+            shell: INITIAL_SHELL,
+            timeoutMs: 1000,
+            maxOutputBytes: 100,
+          }),
+        ).rejects.toThrow(SandboxLost);
+        await expect(other.readFile('/testbed/x', 1)).rejects.toThrow(SandboxLost);
+        await other.stop();
+        await other.close();
+        await other.close();
+        await expect(
+          other.run({
+            id: 'later',
+            command: 'true',
+            shell: INITIAL_SHELL,
+            timeoutMs: 1000,
+            maxOutputBytes: 100,
+          }),
+        ).rejects.toThrow(SandboxLost);
+      });
+    });
+  });
+}
+
+// --- internal ---
+
+function plainBash(snippet: string): { output: string; exitCode: number } {
+  // One pipe for both streams, as in a sandbox; the code comes last, behind a byte that no snippet prints.
+  const all = execFileSync(
+    'bash',
+    [
+      '--noprofile',
+      '--norc',
+      '-c',
+      `bash -c "$1" 2>&1 </dev/null; printf '\\004%s' "$?"`,
+      'bash',
+      snippet,
+    ],
+    {
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', HOME: '/nonexistent' },
+      encoding: 'utf8',
+    },
+  );
+  const at = all.lastIndexOf('\u0004');
+  return { output: all.slice(0, at), exitCode: Number(all.slice(at + 1)) };
+}
