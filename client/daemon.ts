@@ -1,7 +1,7 @@
 /** A background process of ours: started detached with its output in a file, remembered by pid and start time, stopped by signal. */
 
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,9 +33,14 @@ export function logPath(state: string, name: string): string {
 
 /** The running daemon of this name, or undefined. */
 export function findDaemon(state: string, name: string): Daemon | undefined {
+  const daemon = lastDaemon(state, name);
+  return daemon !== undefined && runsHere(daemon.owner) ? daemon : undefined;
+}
+
+/** The daemon of this name that was started last, whether or not it runs. */
+export function lastDaemon(state: string, name: string): Daemon | undefined {
   try {
-    const daemon = JSON.parse(readFileSync(recordPath(state, name), 'utf8')) as Daemon;
-    return runsHere(daemon.owner) ? daemon : undefined;
+    return JSON.parse(readFileSync(recordPath(state, name), 'utf8')) as Daemon;
   } catch {
     return undefined;
   }
@@ -75,7 +80,6 @@ export async function stopDaemon(state: string, name: string, graceMs: number): 
     if (Date.now() > deadline) process.kill(daemon.owner.pid, 'SIGKILL');
     await sleep(50);
   }
-  rmSync(recordPath(state, name), { force: true });
   return true;
 }
 

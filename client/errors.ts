@@ -44,6 +44,13 @@ export function describeError(
     const trace = debug ? `${traceOf(error)}\n` : '';
     return { exitCode: EXIT.failed, text: `error: ${sanitize(error.message)}\n${trace}` };
   }
+  if (isServerGone(error)) {
+    const trace = debug ? `${traceOf(error)}\n` : '';
+    return {
+      exitCode: EXIT.failed,
+      text: `error: the Temporal server does not answer any more — it was stopped or can't be reached\nnext: twinpatch up\n${trace}`,
+    };
+  }
   const message = error instanceof Error ? error.message : String(error);
   return {
     exitCode: EXIT.failed,
@@ -53,7 +60,16 @@ export function describeError(
   };
 }
 
+/** Whether a call to the Temporal server failed because none answers. */
+export function isServerGone(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === GRPC_UNAVAILABLE) || isServerGone(error.cause);
+}
+
 // --- internal ---
+
+/** google.rpc.Code */
+const GRPC_UNAVAILABLE = 14;
 
 /** Errors of the adapters: their messages say what happened, why, and what to do next. */
 const EXPECTED = new Set(['RepositoryError', 'StoreUnavailable', 'StoreCorrupt', 'PromptError']);

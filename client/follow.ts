@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { batchWorkflowId } from '../domain/ids.ts';
 import { type BatchState, readBatchState } from './batch-state.ts';
+import { CliError, EXIT, isServerGone } from './errors.ts';
 import { renderProgress } from './render-progress.ts';
 
 const TERMINAL_EVERY_MS = 500;
@@ -18,7 +19,7 @@ const block = createLogUpdate(process.stderr);
 /** How watching ended: with the batch, or because the user turned away from it. */
 export type FollowEnd = 'ended' | 'detached';
 
-/** Follows until the batch workflow has ended or `signal` aborts. */
+/** Follows until the batch workflow has ended or `signal` aborts. Throws CliError when the server stays away. */
 export async function follow(
   client: Client,
   store: Store,
@@ -28,29 +29,49 @@ export async function follow(
   const terminal = process.stderr.isTTY === true;
   const show = terminal ? showBlock : showLines();
   const startedAt = Date.now();
-  let ended = false;
-  const watching = client.workflow
-    .getHandle(batchWorkflowId(batch.id))
-    .result()
-    .finally(() => {
-      ended = true;
-    });
-  // Its failure is reported below; until then nobody awaits it.
-  watching.catch(() => undefined);
-  while (!ended && !signal.aborted) {
-    show(await readBatchState(store, batch, client), Date.now() - startedAt);
-    await Promise.race([
-      sleep(TERMINAL_EVERY_MS, undefined, { signal }).catch(() => undefined),
-      watching.catch(() => undefined),
-    ]);
+  const aborted = new Promise<'detached'>((settle) => {
+    signal.addEventListener('abort', () => settle('detached'), { once: true });
+  });
+  try {
+    for (let ending = awaitEnd(client, batch); ;) {
+      // A server that is away is waited for in here, by the client's own retries.
+      const state = await Promise.race([readBatchState(store, batch, client), aborted]);
+      if (state === 'detached') return state;
+      show(state, Date.now() - startedAt);
+      const news = await Promise.race([sleep(TERMINAL_EVERY_MS), ending, aborted]);
+      if (news === 'ended' || news === 'detached') return news;
+      if (news === 'lost') ending = awaitEnd(client, batch);
+    }
+  } catch (error) {
+    if (!isServerGone(error)) throw error;
+    throw new CliError(
+      EXIT.failed,
+      `the Temporal server does not answer any more — it was stopped or can't be reached; what is done of ${batch.id} is in the store`,
+      { cause: error, next: `twinpatch resume ${batch.id}` },
+    );
+  } finally {
+    if (terminal) block.done();
   }
-  if (terminal) block.done();
-  if (signal.aborted) return 'detached';
-  await watching;
-  return 'ended';
 }
 
 // --- internal ---
+
+/** Resolves with the end of the batch workflow, or when the server was lost while waiting for it. */
+function awaitEnd(client: Client, { id }: BatchRecord): Promise<'ended' | 'lost'> {
+  const ending = client.workflow
+    .getHandle(batchWorkflowId(id))
+    .result()
+    .then(
+      () => 'ended' as const,
+      (error: unknown) => {
+        if (isServerGone(error)) return 'lost' as const;
+        throw error;
+      },
+    );
+  // It may fail while the state is read; the next look at it reports that.
+  ending.catch(() => undefined);
+  return ending;
+}
 
 function showBlock(state: BatchState, elapsedMs: number): void {
   block(renderProgress(state, elapsedMs));

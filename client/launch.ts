@@ -7,11 +7,11 @@ import type { BatchRecord } from '../domain/store.ts';
 import { type BatchInput, resumeSignal } from '../workflows/messages.ts';
 import {
   connectClient,
-  DEFAULT_PORT,
   existingServer,
   findEmbeddedServer,
   type Server,
   startEmbeddedServer,
+  usualPort,
 } from './server.ts';
 import { startWorker } from './worker.ts';
 import type { Workspace } from './workspace.ts';
@@ -40,7 +40,8 @@ export async function bringUp(
   const existing = existingServer(temporal, process.env);
   const known = existing ?? findEmbeddedServer(workspace.state);
   const server =
-    known ?? (await startEmbeddedServer(workspace.state, port ?? DEFAULT_PORT, notify));
+    known ??
+    (await startEmbeddedServer(workspace.state, port ?? usualPort(workspace.state), notify));
   if (known === undefined) notify(`server started at ${server.address}`);
   const client = await connectClient(server, process.env);
   if (existing === undefined || !(await hasWorker(client, server.namespace))) {

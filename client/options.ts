@@ -1,6 +1,7 @@
 /** Options that commands share, and parsers of their values. */
 
 import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { BATCH_NAME_PATTERN } from '../domain/ids.ts';
 
 export const STORE_OPTION = [
   '--store <folder>',
@@ -21,6 +22,14 @@ export function collect(value: string, before: string[]): string[] {
 export function parseCount(value: string): number {
   if (!/^[1-9]\d{0,14}$/.test(value)) throw new InvalidArgumentError('Give a whole number from 1.');
   return Number(value);
+}
+
+/** Name of a batch. Throws InvalidArgumentError. */
+export function parseBatchName(value: string): string {
+  if (BATCH_NAME_PATTERN.test(value)) return value;
+  throw new InvalidArgumentError(
+    'Give lower-case letters, digits, dots, dashes and underscores, at most 64.',
+  );
 }
 
 /** A number from 0 to 1. Throws InvalidArgumentError. */

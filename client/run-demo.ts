@@ -52,7 +52,12 @@ export async function runDemo(
   const config = demoConfig(options, workspace.store, io.cwd);
   const store = await openStore(workspace.store);
   const cacheDir = sourceCacheFolder(io.env);
-  const { batch } = await ingest({ config, store, cacheDir, onProgress: notify });
+  const begun = (await store.batches.get(config.name))?.config.targets.samples ?? 0;
+  if (begun > options.samples) {
+    notify(`${config.name} has ${begun} samples already: a batch only grows, all of them stay`);
+  }
+  const samples = Math.max(begun, options.samples);
+  const { batch } = await ingest({ config, store, cacheDir, samples, onProgress: notify });
   await ensureDockerEngine(notify);
   await ensureBaseImage(notify);
   const state = await runBatch(io, { store, workspace }, batch, options);

@@ -9,12 +9,12 @@ import { NAMESPACE } from '../domain/ids.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/search-attributes.ts';
 import { ensureTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
 import { connectionOptions, type ServerAddress } from '../worker/connection.ts';
-import { findDaemon, lastLines, startDaemon } from './daemon.ts';
+import { findDaemon, lastDaemon, lastLines, startDaemon } from './daemon.ts';
 import { CliError, EXIT } from './errors.ts';
 import { prepareNamespace } from './namespace.ts';
 
 export const SERVER = 'server';
-export const DEFAULT_PORT = 7233;
+const DEFAULT_PORT = 7233;
 /** The UI's port is this far above the server's. */
 const UI_OFFSET = 1000;
 const START_MS = 60_000;
@@ -40,6 +40,11 @@ export function existingServer(
 export function findEmbeddedServer(state: string): Server | undefined {
   const daemon = findDaemon(state, SERVER);
   return daemon && toServer(Number(daemon.facts['port']));
+}
+
+/** The port that the embedded server of a workspace had last, else the usual one: addresses people noted stay right. */
+export function usualPort(state: string): number {
+  return Number(lastDaemon(state, SERVER)?.facts['port'] ?? DEFAULT_PORT);
 }
 
 /** Starts the embedded server unless it runs. Throws CliError: port taken, data file of another version, no start in time. */

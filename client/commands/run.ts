@@ -3,14 +3,21 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note } from '../output.ts';
-import { collect, parseCount, parseUsd, JSON_OPTION, TEMPORAL_OPTION } from '../options.ts';
+import {
+  collect,
+  parseBatchName,
+  parseCount,
+  parseUsd,
+  JSON_OPTION,
+  TEMPORAL_OPTION,
+} from '../options.ts';
 
 export function registerRun(program: Command, io: Io): void {
   program
     .command('run')
     .description('run the batch of twinpatch.yaml; the same name goes on where it was')
     .option('-n, --samples <n>', 'samples of the batch', parseCount)
-    .option('--name <name>', 'name of the batch')
+    .option('--name <name>', 'name of the batch', parseBatchName)
     .option('--max-cost <usd>', 'most that the batch may cost in all', parseUsd)
     .option('--config <file>', 'configuration (default: the nearest twinpatch.yaml)')
     .option('--set <key=value>', 'set a value of the configuration; repeatable', collect, [])

@@ -12,7 +12,7 @@ export function registerUp(program: Command, io: Io): void {
     .option(...TEMPORAL_OPTION)
     .option(
       '--port <port>',
-      'port of the embedded server (default: 7233; the UI is 1000 above)',
+      'port of the embedded server (default: as last time, else 7233; the UI is 1000 above)',
       parseCount,
     )
     .option('--slots <n>', 'rollouts at once (default: by cores and memory)', parseCount)
