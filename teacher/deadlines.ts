@@ -10,7 +10,7 @@ export class DeadlinePassed extends Error {
 }
 
 /** After the end mark an endpoint may keep the connection open; the reply is complete, so nobody waits longer for its end. */
-const END_GRACE_MS = 1000;
+const END_GRACE_MS = 200;
 
 export interface Watch {
   /** Aborts with DeadlinePassed, or with the caller's reason. */

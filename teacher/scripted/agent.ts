@@ -207,7 +207,7 @@ function* check({ target: { file }, rollout }: Task): Work {
 /** Never comes to an end by itself. */
 function* wander({ target: { file } }: Task): Work {
   for (let round = 0; ; round += 1) {
-    const start = round * 20 + 1;
+    const start = (round % 10) * 20 + 1;
     yield bash(
       `There may be more to it; part ${round + 1} of the file.`,
       `sed -n '${start},${start + 19}p' ${quote(file)}`,

@@ -28,8 +28,8 @@ export const LANGUAGES: Record<Family, Language> = {
     indent: '  ',
     definitions: [
       '^\\s*(export\\s+)?(default\\s+)?(async\\s+)?function\\s*\\*?\\s*NAME(?![\\w$]).*[^;]$',
-      '^\\s*(export\\s+)?(const|let|var)\\s+NAME(?![\\w$]).*=.*(function|=>)',
-      '^\\s*((public|private|protected|static|async|override|get|set)\\s+)*\\*?\\s*NAME\\s*(<.*>)?\\(.*[{(,]$',
+      '^\\s*(export\\s+)?(const|let|var)\\s+NAME(?![\\w$])[^=]*=\\s*(async\\s*)?(function|\\(|[\\w$]+\\s*=>|$)',
+      '^\\s*((public|private|protected|static|async|override|get|set)\\s+)*\\*?\\s*NAME\\s*(<.*>)?\\((.*[{(,])?$',
       '[\\s.]NAME\\s*[=:]\\s*(async\\s*)?(function|\\(|\\w+\\s*=>)',
       '(function\\s*\\*?|const|let|var)\\s*NAME(?![\\w$])',
     ],

@@ -33,7 +33,9 @@ export function findDefinition(output: string, name: string, family: Family): nu
       ? []
       : [{ number: Number(number), text: text.trimEnd() }];
   });
-  const isOwner = new RegExp(`(class|interface|type|const)\\s+${escape(owner ?? '')}(?![\\w$])`);
+  const isOwner = new RegExp(
+    `^\\s*(\\w+\\s+){0,3}(class|const|let|var|function|def)\\s+${escape(owner ?? '')}(?![\\w$])`,
+  );
   const ownerAt =
     owner === undefined ? 0 : (lines.find(({ text }) => isOwner.test(text))?.number ?? 0);
   for (const pattern of LANGUAGES[family].definitions) {
@@ -41,7 +43,7 @@ export function findDefinition(output: string, name: string, family: Family): nu
     const found = lines.filter(({ text }) => isDefinition.test(text));
     const best =
       found.find(({ text }) => family === 'go' && owner !== undefined && text.includes(owner)) ??
-      found.filter(({ number }) => number >= ownerAt).sort(byIndent)[0] ??
+      (ownerAt > 0 ? found.find(({ number }) => number >= ownerAt) : found.sort(byIndent)[0]) ??
       found[0];
     if (best !== undefined) return best.number;
   }
@@ -109,7 +111,7 @@ function opensBody(signature: string, family: Family): boolean {
     case 'go':
       return signature.endsWith('{') && !/(struct|interface)\s*\{$/.test(signature);
     case 'script':
-      return /(=>|\)(\s*:\s*[^{}=:]*[^{}=:\s])?)\s*\{$/.test(signature);
+      return /(=>|\)(\s*:\s*[^{}=:]*[^{}=:\s<(&|,])?)\s*\{$/.test(signature);
   }
 }
 

@@ -1,0 +1,383 @@
+import { describe, expect, it } from 'vitest';
+import { costOf } from '../../teacher/price.ts';
+import { createAssembler, fromCompletion } from '../../teacher/raw-reply.ts';
+import { toFinishReason, toMessage } from '../../teacher/reply.ts';
+import { parseUsage } from '../../teacher/usage.ts';
+
+const call = (id: string | null | undefined, name: string, args: unknown) => ({
+  id,
+  type: 'function',
+  function: { name, arguments: args },
+});
+
+interface Expected {
+  content?: string;
+  reasoning?: string;
+  toolCalls?: { id: string; name: string; arguments: string }[];
+}
+
+describe('a whole message', () => {
+  it.each<[string, Record<string, unknown>, Expected]>([
+    ['text', { content: 'Hello.' }, { content: 'Hello.' }],
+    ['no content at all', {}, {}],
+    ['null content', { content: null }, {}],
+    [
+      'text parts',
+      {
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'output_text', text: 'b' },
+        ],
+      },
+      { content: 'ab' },
+    ],
+    [
+      'reasoning_content',
+      { content: 'a', reasoning_content: 'r' },
+      { content: 'a', reasoning: 'r' },
+    ],
+    ['reasoning', { content: 'a', reasoning: 'r' }, { content: 'a', reasoning: 'r' }],
+    ['thinking', { content: 'a', thinking: 'r' }, { content: 'a', reasoning: 'r' }],
+    ['reasoning_text', { content: 'a', reasoning_text: 'r' }, { content: 'a', reasoning: 'r' }],
+    [
+      'reasoning_details',
+      {
+        content: 'a',
+        reasoning_details: [
+          { type: 'reasoning.text', text: 'one ' },
+          { type: 'reasoning.summary', summary: 'two' },
+          { type: 'reasoning.encrypted', data: 'AAAA' },
+        ],
+      },
+      { content: 'a', reasoning: 'one two' },
+    ],
+    [
+      'thinking_blocks',
+      { content: 'a', thinking_blocks: [{ type: 'thinking', thinking: 'r', signature: 's' }] },
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'the same reasoning under two names',
+      { content: 'a', reasoning: 'r', reasoning_details: [{ text: 'r' }] },
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'thinking parts in the content',
+      {
+        content: [
+          { type: 'thinking', thinking: [{ type: 'text', text: 'r' }] },
+          { type: 'text', text: 'a' },
+        ],
+      },
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'reasoning parts in the content',
+      {
+        content: [
+          { type: 'reasoning', text: 'r' },
+          { type: 'text', text: 'a' },
+        ],
+      },
+      { content: 'a', reasoning: 'r' },
+    ],
+    ['a think tag', { content: '<think>\nr\n</think>\n\na' }, { content: 'a', reasoning: 'r' }],
+    [
+      'a think tag after a line break',
+      { content: '\n<think>r</think>a' },
+      { content: 'a', reasoning: 'r' },
+    ],
+    ['a thinking tag', { content: '<thinking>r</thinking>a' }, { content: 'a', reasoning: 'r' }],
+    ['a think tag without its end', { content: '<think>r and r' }, { reasoning: 'r and r' }],
+    ['an empty think tag', { content: '<think>\n\n</think>\n\na' }, { content: 'a' }],
+    [
+      'a think tag that is talked about',
+      { content: 'Use <think>x</think> here.' },
+      { content: 'Use <think>x</think> here.' },
+    ],
+    [
+      'a think tag beside a field',
+      { content: '<think>t</think>a', reasoning_content: 'r' },
+      { content: 'a', reasoning: 'r\n\nt' },
+    ],
+    ['a refusal', { content: null, refusal: 'I will not.' }, { content: 'I will not.' }],
+    [
+      'a call',
+      { content: 'a', tool_calls: [call('x', 'bash', '{"command":"ls"}')] },
+      { content: 'a', toolCalls: [{ id: 'x', name: 'bash', arguments: '{"command":"ls"}' }] },
+    ],
+    [
+      'a call without content',
+      { content: null, tool_calls: [call('x', 'submit', '{}')] },
+      { toolCalls: [{ id: 'x', name: 'submit', arguments: '{}' }] },
+    ],
+    [
+      'arguments as an object',
+      { tool_calls: [call('x', 'bash', { command: 'ls' })] },
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{"command":"ls"}' }] },
+    ],
+    [
+      'arguments that are missing',
+      { tool_calls: [call('x', 'submit', undefined)] },
+      { toolCalls: [{ id: 'x', name: 'submit', arguments: '' }] },
+    ],
+    [
+      'arguments that are broken, as they are',
+      { tool_calls: [call('x', 'bash', '{"command": "l')] },
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{"command": "l' }] },
+    ],
+    [
+      'a missing id',
+      { tool_calls: [call(null, 'bash', '{}')] },
+      { toolCalls: [{ id: 'call_3_0', name: 'bash', arguments: '{}' }] },
+    ],
+    [
+      'an empty id',
+      { tool_calls: [call('', 'bash', '{}'), call('y', 'bash', '{}')] },
+      {
+        toolCalls: [
+          { id: 'call_3_0', name: 'bash', arguments: '{}' },
+          { id: 'y', name: 'bash', arguments: '{}' },
+        ],
+      },
+    ],
+    [
+      'the same id twice',
+      { tool_calls: [call('x', 'bash', '{}'), call('x', 'submit', '{}')] },
+      {
+        toolCalls: [
+          { id: 'x', name: 'bash', arguments: '{}' },
+          { id: 'call_3_1', name: 'submit', arguments: '{}' },
+        ],
+      },
+    ],
+    [
+      'a call without a name',
+      { tool_calls: [{ id: 'x' }] },
+      { toolCalls: [{ id: 'x', name: '', arguments: '' }] },
+    ],
+    [
+      'a legacy function call',
+      { content: null, function_call: { name: 'bash', arguments: '{}' } },
+      { toolCalls: [{ id: 'call_3_0', name: 'bash', arguments: '{}' }] },
+    ],
+    ['an empty list of calls', { content: 'a', tool_calls: [] }, { content: 'a' }],
+    ['calls that are null', { content: 'a', tool_calls: null }, { content: 'a' }],
+    ['another language', { content: '好的，我来看看。' }, { content: '好的，我来看看。' }],
+  ])('with %s', (_, raw, expected) => {
+    expect(toMessage(raw, 3)).toEqual({ role: 'assistant', content: '', ...expected });
+  });
+});
+
+function assemble(deltas: Record<string, unknown>[]) {
+  const assembler = createAssembler();
+  for (const delta of deltas) assembler.add({ choices: [{ index: 0, delta }] });
+  return toMessage(assembler.reply()?.message ?? {}, 3);
+}
+
+const part = (index: unknown, id: unknown, name: unknown, args: unknown) => ({
+  tool_calls: [{ index, id, function: { name, arguments: args } }],
+});
+
+describe('a streamed message', () => {
+  it.each<[string, Record<string, unknown>[], Expected]>([
+    ['text in pieces', [{ content: 'a' }, { content: null }, { content: 'b' }], { content: 'ab' }],
+    [
+      'a think tag in pieces',
+      [{ content: '<th' }, { content: 'ink>r</thi' }, { content: 'nk>a' }],
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'reasoning in pieces, under two names',
+      [
+        { reasoning: 'r', reasoning_details: [{ text: 'r' }] },
+        { reasoning: 's', reasoning_details: [{ text: 's' }] },
+      ],
+      { reasoning: 'rs' },
+    ],
+    [
+      'reasoning details in pieces',
+      [{ reasoning_details: [{ text: 'r' }] }, { reasoning_details: [{ text: 's' }] }],
+      { reasoning: 'rs' },
+    ],
+    [
+      'content parts in pieces',
+      [
+        { content: [{ type: 'thinking', thinking: 'r' }] },
+        { content: [{ type: 'text', text: 'a' }] },
+      ],
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'two calls by index, mixed',
+      [
+        part(0, 'x', 'bash', '{"a'),
+        part(1, 'y', 'submit', ''),
+        part(0, undefined, undefined, '":1}'),
+        part(1, undefined, undefined, '{}'),
+      ],
+      {
+        toolCalls: [
+          { id: 'x', name: 'bash', arguments: '{"a":1}' },
+          { id: 'y', name: 'submit', arguments: '{}' },
+        ],
+      },
+    ],
+    [
+      'calls that all have index 0',
+      [part(0, 'x', 'bash', '{}'), part(0, 'y', 'submit', '{}')],
+      {
+        toolCalls: [
+          { id: 'x', name: 'bash', arguments: '{}' },
+          { id: 'y', name: 'submit', arguments: '{}' },
+        ],
+      },
+    ],
+    [
+      'calls without index',
+      [
+        part(undefined, 'x', 'bash', '{"a'),
+        part(undefined, undefined, undefined, '":1}'),
+        part(undefined, 'y', 'submit', '{}'),
+      ],
+      {
+        toolCalls: [
+          { id: 'x', name: 'bash', arguments: '{"a":1}' },
+          { id: 'y', name: 'submit', arguments: '{}' },
+        ],
+      },
+    ],
+    [
+      'a name that every piece repeats',
+      [part(0, 'x', 'bash', '{'), part(0, 'x', 'bash', '}')],
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{}' }] },
+    ],
+    [
+      'a name in pieces',
+      [part(0, 'x', 'ba', ''), part(0, undefined, 'sh', '{}')],
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{}' }] },
+    ],
+    [
+      'a legacy function call',
+      [{ function_call: { name: 'bash' } }, { function_call: { arguments: '{}' } }],
+      { toolCalls: [{ id: 'call_3_0', name: 'bash', arguments: '{}' }] },
+    ],
+  ])('with %s', (_, deltas, expected) => {
+    expect(assemble(deltas)).toEqual({ role: 'assistant', content: '', ...expected });
+  });
+});
+
+it.each([
+  ['stop', 'stop'],
+  ['end_turn', 'stop'],
+  ['tool_calls', 'tool_calls'],
+  ['function_call', 'tool_calls'],
+  ['length', 'length'],
+  ['content_filter', 'content_filter'],
+  [null, 'other'],
+  ['abort', 'other'],
+])('finish reason %s counts as %s', (said, expected) => {
+  const raw = fromCompletion({ choices: [{ message: {}, finish_reason: said }] });
+  expect(raw && toFinishReason(raw)).toBe(expected);
+});
+
+it('a refusal counts as filtered', () => {
+  const raw = fromCompletion({ choices: [{ message: { refusal: 'no' }, finish_reason: 'stop' }] });
+  expect(raw && toFinishReason(raw)).toBe('content_filter');
+});
+
+describe('usage', () => {
+  it.each<[string, unknown, [number, number, number, number] | undefined]>([
+    ['plain', { prompt_tokens: 10, completion_tokens: 5 }, [10, 0, 5, 0]],
+    [
+      'with details',
+      {
+        prompt_tokens: 10,
+        completion_tokens: 5,
+        prompt_tokens_details: { cached_tokens: 8 },
+        completion_tokens_details: { reasoning_tokens: 3 },
+      },
+      [10, 8, 5, 3],
+    ],
+    [
+      'with details that are null',
+      { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: null },
+      [10, 0, 5, 0],
+    ],
+    [
+      'with prompt_cache_hit_tokens',
+      { prompt_tokens: 10, completion_tokens: 5, prompt_cache_hit_tokens: 6 },
+      [10, 6, 5, 0],
+    ],
+    [
+      'in Anthropic names, cache beside input',
+      { input_tokens: 10, output_tokens: 5, cache_read_input_tokens: 90 },
+      [100, 90, 5, 0],
+    ],
+    [
+      'with cache_read_input_tokens within the prompt',
+      { prompt_tokens: 100, completion_tokens: 5, cache_read_input_tokens: 90 },
+      [100, 90, 5, 0],
+    ],
+    [
+      'with reasoning beside the output',
+      {
+        prompt_tokens: 10,
+        completion_tokens: 5,
+        total_tokens: 22,
+        completion_tokens_details: { reasoning_tokens: 7 },
+      },
+      [10, 0, 12, 7],
+    ],
+    ['negative', { prompt_tokens: -4, completion_tokens: -1 }, [0, 0, 0, 0]],
+    [
+      'with more cached than there is',
+      { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 50 } },
+      [10, 10, 5, 0],
+    ],
+    [
+      'with more reasoning than there is',
+      {
+        prompt_tokens: 10,
+        completion_tokens: 5,
+        completion_tokens_details: { reasoning_tokens: 50 },
+      },
+      [10, 0, 5, 5],
+    ],
+    ['absurd', { prompt_tokens: 1e15, completion_tokens: 5 }, undefined],
+    ['in words', { prompt_tokens: 'many', completion_tokens: 5 }, undefined],
+    ['missing', undefined, undefined],
+  ])('%s', (_, said, expected) => {
+    const usage = parseUsage(said);
+    expect(
+      usage && [
+        usage.inputTokens,
+        usage.cachedInputTokens,
+        usage.outputTokens,
+        usage.reasoningTokens,
+      ],
+    ).toEqual(expected);
+  });
+});
+
+describe('the cost of a call', () => {
+  const usage = {
+    inputTokens: 1_000_000,
+    cachedInputTokens: 400_000,
+    outputTokens: 100_000,
+    reasoningTokens: 50_000,
+  };
+
+  it('counts cached input at its own price', () => {
+    expect(costOf(usage, { input: 1, cachedInput: 0.1, output: 10 })).toBeCloseTo(1.64);
+  });
+
+  it('counts cached input as input where it has no price', () => {
+    expect(costOf(usage, { input: 1, output: 10 })).toBeCloseTo(2);
+  });
+
+  it('is unknown without a price or without usage', () => {
+    expect(costOf(usage, undefined)).toBeNull();
+    expect(costOf(undefined, { input: 1, output: 10 })).toBeNull();
+  });
+});
