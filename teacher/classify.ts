@@ -165,6 +165,8 @@ function rootMessage(thrown: unknown): string {
   while (error instanceof Error && error.cause instanceof Error) error = error.cause;
   if (error instanceof AggregateError) error = error.errors[0] as unknown;
   if (!(error instanceof Error)) return String(error);
+  // Node's word for a connection that ended within a reply.
+  if (error.message === 'aborted') return 'the connection broke off within the reply';
   const { code } = error as NodeJS.ErrnoException;
   return code !== undefined && !error.message.includes(code)
     ? `${error.message} (${code})`

@@ -204,6 +204,12 @@ describe('temporary trouble is waited out in place', () => {
     expect(waits).toMatchObject([{ endpoint: endpoint.host }, null]);
   });
 
+  it('says what is waited for in words people understand', async () => {
+    const { ask, waits } = startTeacher([await startLoopback(cut, good)]);
+    await ask();
+    expect(waits[0]?.reason).toBe('the connection broke off within the reply');
+  });
+
   it('a reply that drips for ever ends at the total deadline', async () => {
     const endpoint = await startLoopback(drip, good);
     const { ask } = startTeacher([endpoint], {
