@@ -16,12 +16,14 @@ import {
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { MainActivities } from '../activities/create-activities.ts';
-import { sampleWorkflowId } from '../domain/ids.ts';
+import { sampleIndex, sampleWorkflowId } from '../domain/ids.ts';
 import type { SampleRef } from '../domain/sample.ts';
 import { BATCH, REPO, STAGE } from './attributes.ts';
 import {
+  type BatchCarry,
   type BatchEnd,
   type BatchInput,
+  type CancelMode,
   cancelSignal,
   pauseSignal,
   progressQuery,
@@ -54,20 +56,27 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
     exhausted: false,
   };
   const live = new Set(input.carried?.live);
-  let stopping: 'drain' | 'now' | undefined;
+  let stopping: CancelMode | undefined = input.carried?.stopping;
   /** Grows when the manifest is to be read from its start again. */
   let pass = 0;
+  let settledPass: number | undefined;
+
+  const show = () =>
+    setCurrentDetails(describe({ next, ended, paused, exhausted, live: live.size }));
 
   setHandler(sampleEndedSignal, ({ key, held }) => {
     if (live.delete(key)) ended += 1;
     if (held === 'budget') exhausted = true;
+    show();
   });
   setHandler(pauseSignal, () => {
     paused = true;
+    show();
   });
   setHandler(resumeSignal, () => {
     paused = false;
     exhausted = false;
+    stopping = undefined;
     next = 0;
     pass += 1;
   });
@@ -117,6 +126,7 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
         ],
         priority: { fairnessKey: batchId },
       });
+      show();
     } catch (error) {
       // It runs already, and reports to this workflow's id.
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -124,13 +134,16 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
   };
 
   try {
-    await settleClosed();
     for (;;) {
-      setCurrentDetails(describe({ next, ended, paused, exhausted, live: live.size }));
+      show();
       if (isFull()) break;
+      if (settledPass !== pass) {
+        settledPass = pass;
+        await settleClosed();
+      }
       if (isStopping()) {
         if (stopping === 'now') await cancelLive();
-        if (live.size === 0) break;
+        if (live.size === 0 && isStopping()) break;
         const mode = stopping;
         await wait(() => live.size === 0 || stopping !== mode || !isStopping() || isFull());
         continue;
@@ -138,10 +151,13 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
       const thisPass = pass;
       const page = await loadPage({ batchId, from: next, count: PAGE });
       for (const sample of page.samples) {
-        if (live.has(sample.key)) continue;
-        await wait(() => (!paused && live.size < window) || isStopping() || isFull());
-        if (isStopping() || isFull() || pass !== thisPass) break;
-        await start(sample);
+        if (!live.has(sample.key)) {
+          await wait(() => (!paused && live.size < window) || isStopping() || isFull());
+          if (isStopping() || isFull() || pass !== thisPass) break;
+          await start(sample);
+        }
+        // Not page by page: a sample that ends without a content verdict must not start again after continue-as-new.
+        if (pass === thisPass) next = sampleIndex(sample.key) + 1;
       }
       if (isStopping() || isFull() || pass !== thisPass) continue;
       next = page.next;
@@ -157,18 +173,21 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
 
   await condition(allHandlersFinished);
   if (isFull() && (live.size > 0 || !isStopping())) {
-    const carried = { next, ended, paused, exhausted, live: [...live] };
+    const carried: BatchCarry = { next, ended, paused, exhausted, live: [...live] };
+    if (stopping !== undefined) carried.stopping = stopping;
     return continueAsNew<typeof batchWorkflow>({ ...input, window, carried });
   }
   return { ended, exhausted, cancelled: stopping !== undefined };
 
   async function cancelLive(): Promise<void> {
-    for (const key of live) {
-      // A sample that has closed meanwhile can't be cancelled, and needn't be.
-      await getExternalWorkflowHandle(sampleWorkflowId(batchId, key))
-        .cancel()
-        .catch(() => undefined);
-    }
+    await Promise.all(
+      [...live].map((key) =>
+        // A sample that has closed meanwhile can't be cancelled, and needn't be.
+        getExternalWorkflowHandle(sampleWorkflowId(batchId, key))
+          .cancel()
+          .catch(() => undefined),
+      ),
+    );
     await condition(() => live.size === 0, '2m');
     live.clear();
   }
@@ -184,5 +203,5 @@ function describe(at: {
   live: number;
 }): string {
   const state = at.exhausted ? 'budget reached' : at.paused ? 'paused' : 'running';
-  return `**${state}** · ${at.live} samples under way · ${at.ended} ended in this run`;
+  return `**${state}** · ${at.live} samples under way · ${at.ended} ended since it was started`;
 }

@@ -21,6 +21,8 @@ export interface BatchCarry {
   paused: boolean;
   /** A cap was reached: no further sample is started. */
   exhausted: boolean;
+  /** A cancellation under way. */
+  stopping?: CancelMode;
 }
 
 export interface BatchProgress {
@@ -44,17 +46,19 @@ export interface SampleReport {
   held?: string;
 }
 
+/** `drain` lets running samples end; `now` cancels them. */
+export type CancelMode = 'drain' | 'now';
+
 export type SampleInput = SampleRef & { repository: string };
 
 export const sampleEndedSignal = defineSignal<[SampleReport]>('sampleEnded');
 /** No new samples are started until `resume`. */
 export const pauseSignal = defineSignal('pause');
-/** Goes on, and looks again at every sample without a content verdict. */
+/** Goes on, from a cancellation under way too, and looks again at every sample without a content verdict. */
 export const resumeSignal = defineSignal('resume');
 /** Samples under way at once. */
 export const resizeSignal = defineSignal<[number]>('resize');
-/** `drain` lets running samples end; `now` cancels them. */
-export const cancelSignal = defineSignal<['drain' | 'now']>('cancel');
+export const cancelSignal = defineSignal<[CancelMode]>('cancel');
 export const progressQuery = defineQuery<BatchProgress>('progress');
 
 /** Where a sample is; also its search attribute `TwinpatchStage`. */
