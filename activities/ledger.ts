@@ -27,7 +27,7 @@ export function createLedgerActivities({ store, closedSamples }: MainDeps) {
             batchId,
             key,
             generation,
-            title: `${target.name} in ${target.file}`.slice(0, 200),
+            title: clipTitle(`${target.name} in ${target.file}`),
           });
         }
         return { samples, next: from + page.length, planned: await store.batches.planned(batchId) };
@@ -46,4 +46,21 @@ export function createLedgerActivities({ store, closedSamples }: MainDeps) {
       );
     },
   };
+}
+
+// --- internal ---
+
+/** The server takes 400 bytes of summary, and refuses a longer one for ever. */
+const MAX_TITLE_BYTES = 320;
+
+/** Names come from any repository, in any script: cut by bytes, between characters. */
+function clipTitle(title: string): string {
+  let bytes = 0;
+  const kept: string[] = [];
+  for (const character of title) {
+    bytes += Buffer.byteLength(JSON.stringify(character)) - 2;
+    if (bytes > MAX_TITLE_BYTES) return `${kept.join('')}…`;
+    kept.push(character);
+  }
+  return title;
 }

@@ -4,7 +4,12 @@ import { runRollout } from '../agent/loop.ts';
 import { toTrajectory } from '../agent/trajectory.ts';
 import type { BatchConfig } from '../domain/config.ts';
 import { changedLines } from '../domain/patch.ts';
-import type { ExtractCaps, ExtractedPatch, Sandbox } from '../domain/ports.ts';
+import {
+  type ExtractCaps,
+  type ExtractedPatch,
+  type Sandbox,
+  SandboxLost,
+} from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
 import { LeaseLost, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
@@ -42,7 +47,14 @@ export function createRollout({
         const teacher = await teacherFor(batch);
         const lease = await store.leases.take(plan.rolloutId);
         let sandbox: Sandbox | undefined;
+        let isWillful = true;
         try {
+          // The owner before may have finished, and settled its lease, since the look above.
+          const meanwhile = await store.ledger.get<RolloutResult>(key);
+          if (meanwhile !== undefined) {
+            await store.leases.settle(plan.rolloutId);
+            return meanwhile;
+          }
           if (lease.fruitless >= MAX_FRUITLESS) {
             throw held(
               'no-progress',
@@ -93,10 +105,15 @@ export function createRollout({
           const stored = await store.ledger.put(key, result);
           await store.leases.settle(plan.rolloutId);
           return stored;
+        } catch (error) {
+          // What loses its sandbox again and again at the same step would be bought for ever: it counts as fruitless.
+          isWillful = !(error instanceof SandboxLost);
+          throw error;
         } finally {
-          // Without a guest that remembers finished requests a cut rollout can't go on in its old container.
-          await sandbox?.close();
-          await store.leases.release(lease);
+          // Without a guest that remembers finished requests a cut rollout can't go on in its old container. One that can't
+          // be removed now is the reaper's.
+          await sandbox?.close().catch(() => undefined);
+          if (isWillful) await store.leases.release(lease);
         }
       },
       () => waitingFor(input.batchId),

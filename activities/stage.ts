@@ -47,7 +47,7 @@ export async function runStage<T>(
     beat = next;
   };
   try {
-    return await work({ signal: activity.cancellationSignal, report });
+    return withinLimit(await work({ signal: activity.cancellationSignal, report }));
   } catch (error) {
     const signal = activity.cancellationSignal;
     if (signal.aborted) throw toCancellation(activity, signal.reason);
@@ -98,6 +98,20 @@ export async function readResult<T>(
 }
 
 // --- internal ---
+
+/** The server takes 2 MiB; the SDK would try a larger result again for ever. */
+const MAX_RESULT_BYTES = 1024 * 1024;
+
+function withinLimit<T>(result: T): T {
+  const bytes = Buffer.byteLength(JSON.stringify(result ?? null));
+  if (bytes > MAX_RESULT_BYTES) {
+    throw failure(
+      'PayloadTooLarge',
+      `the stage's result has ${bytes} bytes, more than the ${MAX_RESULT_BYTES} that may travel`,
+    );
+  }
+  return result;
+}
 
 function toCancellation(activity: Context, reason: unknown): Error {
   if (activity.cancellationDetails?.workerShutdown === true) {
