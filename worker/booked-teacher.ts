@@ -8,20 +8,27 @@ const MAX_AGE_MS = 2_000;
 
 /** Throws TeacherError{kind: 'budget'} before a call that the cap no longer allows. */
 export function createBookedTeacher(teacher: Teacher, store: Store, batchId: string): Teacher {
-  let budget: { at: number; capUsd: number; spentUsd: number | null } | undefined;
+  let known: { at: number; budget: Promise<Budget> } | undefined;
 
-  async function readBudget() {
-    if (budget !== undefined && Date.now() - budget.at < MAX_AGE_MS) return budget;
+  /** One reading for all who ask at the same time. */
+  function currentBudget(): Promise<Budget> {
+    if (known !== undefined && Date.now() - known.at < MAX_AGE_MS) return known.budget;
+    const budget = readBudget();
+    known = { at: Date.now(), budget };
+    budget.catch(() => (known = undefined));
+    return budget;
+  }
+
+  async function readBudget(): Promise<Budget> {
     const batch = await store.batches.get(batchId);
     const capUsd = batch?.config.budget.maxCostUsd ?? Number.POSITIVE_INFINITY;
     const spentUsd = Number.isFinite(capUsd) ? (await store.spend.total(batchId)).costUsd : 0;
-    budget = { at: Date.now(), capUsd, spentUsd };
-    return budget;
+    return { capUsd, spentUsd };
   }
 
   return {
     async complete(request, call, signal) {
-      const current = await readBudget();
+      const current = await currentBudget();
       if (current.spentUsd !== null && current.spentUsd >= current.capUsd) {
         throw new TeacherError(
           'budget',
@@ -42,4 +49,12 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
       return reply;
     },
   };
+}
+
+// --- internal ---
+
+interface Budget {
+  capUsd: number;
+  /** Null where a call had no known price: the cap can't be held then. */
+  spentUsd: number | null;
 }

@@ -17,10 +17,22 @@ export function connectionOptions(
 ) {
   const apiKey = variables['TWINPATCH_TEMPORAL_API_KEY'];
   const file = (name: string) => {
-    const path = variables[`TWINPATCH_TEMPORAL_TLS_${name}`];
-    return path === undefined ? undefined : readFileSync(path);
+    const variable = `TWINPATCH_TEMPORAL_TLS_${name}`;
+    const path = variables[variable];
+    if (path === undefined) return undefined;
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'error';
+      throw new Error(`${variable}: ${path} can't be read (${code})`, { cause: error });
+    }
   };
   const [ca, crt, key] = [file('CA'), file('CERT'), file('KEY')];
+  if ((crt === undefined) !== (key === undefined)) {
+    throw new Error(
+      'TWINPATCH_TEMPORAL_TLS_CERT and TWINPATCH_TEMPORAL_TLS_KEY belong together: set both or none',
+    );
+  }
   const wanted = variables['TWINPATCH_TEMPORAL_TLS'] === 'true' || apiKey !== undefined;
   const tls =
     ca || crt || key

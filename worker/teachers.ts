@@ -104,5 +104,8 @@ async function readKeyFile(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new TeacherError('auth', `apiKeyFile ${path} can't be read (${error.code ?? 'error'})`);
   });
-  return text.trim();
+  const key = text.trim();
+  if (key === '')
+    throw new TeacherError('auth', `apiKeyFile ${path} is empty; write the key into it`);
+  return key;
 }
