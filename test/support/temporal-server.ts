@@ -1,0 +1,81 @@
+/** An embedded Temporal server for one test file: in memory, on a free port, with our namespace and search attributes. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import { NAMESPACE } from '../../domain/ids.ts';
+import { SEARCH_ATTRIBUTES } from '../../domain/search-attributes.ts';
+import { findTemporalCli } from '../../scripts/temporal-cli.mjs';
+
+export interface TestServer {
+  address: string;
+  client: Client;
+  connection: NativeConnection;
+  close(): Promise<void>;
+}
+
+/** `dynamic`: values of the server's dynamic configuration. */
+export async function startTestServer(dynamic: Record<string, unknown> = {}): Promise<TestServer> {
+  const program = await findTemporalCli();
+  if (program === undefined) throw new Error('no Temporal CLI: run `node scripts/setup.mjs` first');
+  const port = await freePort();
+  const child = spawn(
+    program,
+    [
+      ...['server', 'start-dev', '--headless', '--log-level', 'error', '--ip', '127.0.0.1'],
+      ...['--port', String(port), '--namespace', NAMESPACE],
+      ...Object.entries({ 'matching.enableFairness': true, ...dynamic }).flatMap(
+        ([name, value]) => ['--dynamic-config-value', `${name}=${JSON.stringify(value)}`],
+      ),
+      ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => [
+        '--search-attribute',
+        `${name}=${type}`,
+      ]),
+    ],
+    { stdio: 'ignore' },
+  );
+  const address = `127.0.0.1:${port}`;
+  const connected = await connect(address, child);
+  const client = new Client({ connection: connected, namespace: NAMESPACE });
+  const connection = await NativeConnection.connect({ address });
+  return {
+    address,
+    client,
+    connection,
+    async close() {
+      await connection.close();
+      await connected.close();
+      const closed = once(child, 'exit');
+      child.kill('SIGKILL');
+      await closed;
+    },
+  };
+}
+
+// --- internal ---
+
+/** Once the namespace is there, not only the port. */
+async function connect(address: string, child: ChildProcess): Promise<Connection> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error('the test server ended by itself');
+    try {
+      const connection = await Connection.connect({ address, connectTimeout: '1s' });
+      await connection.workflowService.describeNamespace({ namespace: NAMESPACE });
+      return connection;
+    } catch {
+      await sleep(50);
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
