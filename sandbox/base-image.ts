@@ -11,13 +11,14 @@ const PULL_TIMEOUT_MS = 10 * 60_000;
 /** As much of a failed build's output as a person needs to see why. */
 export const SHOWN_OUTPUT_BYTES = 2048;
 
-/** The id of the base image. Throws ImageError with the next step, EngineUnavailable. */
+/** The id of the base image; one that is built here gets `labels`. Throws ImageError with the next step, EngineUnavailable. */
 export async function ensureBase(
   engine: Engine,
   spec: { base: string; dockerfile?: string; setupTimeoutMs: number },
+  labels: Record<string, string>,
 ): Promise<string> {
   if (spec.dockerfile !== undefined)
-    return buildDockerfile(engine, spec.dockerfile, spec.setupTimeoutMs);
+    return buildDockerfile(engine, spec.dockerfile, labels, spec.setupTimeoutMs);
   const inspect = async () =>
     (await call('image inspect', () => engine.docker.getImage(spec.base).inspect())).Id;
   try {
@@ -88,6 +89,7 @@ async function pull(engine: Engine, reference: string): Promise<void> {
 async function buildDockerfile(
   engine: Engine,
   dockerfile: string,
+  labels: Record<string, string>,
   timeoutMs: number,
 ): Promise<string> {
   const context = tar.pack();
@@ -103,6 +105,7 @@ async function buildDockerfile(
           t: tag,
           rm: true,
           forcerm: true,
+          labels,
         }),
       { timeoutMs },
     );

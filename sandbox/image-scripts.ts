@@ -99,4 +99,5 @@ git status --porcelain >/dev/null
 SCRIPT
 setpriv --reuid ${AGENT_UID} --regid ${AGENT_UID} --clear-groups --no-new-privs -- bash /tmp/.twinpatch-commit
 rm -f /tmp/.twinpatch-commit /tmp/.twinpatch-snapshot
+touch -d @946684800 .
 `;

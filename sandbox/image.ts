@@ -34,13 +34,13 @@ export function createImages(engine: Engine, options: { installation: string }):
   const building = new Map<string, Promise<string>>();
 
   async function build(spec: PreparedImageSpec): Promise<string> {
-    const baseId = await ensureBase(engine, spec);
+    const imageLabels = toEngineLabels({ installation: options.installation, role: 'image' });
     return prepareImage(engine, {
       ...spec,
-      baseId,
+      baseId: await ensureBase(engine, spec, imageLabels),
       tag: preparedTag(spec.key),
       installation: options.installation,
-      imageLabels: toEngineLabels({ installation: options.installation, role: 'image' }),
+      imageLabels,
     });
   }
 

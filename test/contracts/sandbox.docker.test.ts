@@ -4,6 +4,7 @@ import { connectEngine } from '../../sandbox/engine.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
+import { describeIsolation } from './sandbox-isolation.ts';
 
 const installation = uniqueName('contract');
 const engine = await connectEngine();
@@ -16,15 +17,15 @@ afterAll(async () => {
   await sandboxes.removeImages([imageId]);
 });
 
-describeSandbox('a sandbox in Docker', {
-  start: () =>
-    sandboxes.start(
-      {
-        imageId,
-        limits: LIMITS,
-        labels: { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` },
-      },
-      new AbortController().signal,
-    ),
-  isolated: true,
-});
+const start = () =>
+  sandboxes.start(
+    {
+      imageId,
+      limits: LIMITS,
+      labels: { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` },
+    },
+    new AbortController().signal,
+  );
+
+describeSandbox('a sandbox in Docker', start);
+describeIsolation('a sandbox in Docker as a wall', start);

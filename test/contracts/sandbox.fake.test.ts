@@ -1,4 +1,4 @@
 import { createFakeSandbox } from '../support/fake-sandbox.ts';
 import { describeSandbox } from './sandbox-contract.ts';
 
-describeSandbox('the fake sandbox', { start: () => createFakeSandbox(), isolated: false });
+describeSandbox('the fake sandbox', () => createFakeSandbox());

@@ -1,0 +1,249 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { EngineUnavailable, type Sandbox, SandboxLost } from '../../domain/ports.ts';
+import { toCreateOptions } from '../../sandbox/container.ts';
+import { connectEngine, negotiate } from '../../sandbox/engine.ts';
+import { demultiplex, execute } from '../../sandbox/exec.ts';
+import { createSandboxes } from '../../sandbox/sandboxes.ts';
+import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+
+const installation = uniqueName('faults');
+const engine = await connectEngine();
+const imageId = await prepareTree(engine, installation, { 'a.txt': 'a\n' });
+const sandboxes = createSandboxes({ engine, installation });
+let started = 0;
+let requests = 0;
+let sandbox: Sandbox;
+
+function start(): Promise<Sandbox> {
+  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
+  return sandboxes.start({ imageId, limits: LIMITS, labels }, new AbortController().signal);
+}
+
+const run = (command: string, timeoutMs = 20_000, signal?: AbortSignal) =>
+  sandbox.run(
+    { id: `${requests++}`, command, shell: INITIAL_SHELL, timeoutMs, maxOutputBytes: 10_000 },
+    signal,
+  );
+
+/** What only the outside can do to a container. */
+const asRoot = (command: string) =>
+  execute(engine, sandbox.ref.container, {
+    command: ['bash', '-c', command],
+    user: '0:0',
+    timeoutMs: 20_000,
+    onOutput: () => {},
+  });
+
+beforeEach(async () => {
+  sandbox = await start();
+});
+afterEach(() => sandbox.close());
+afterAll(async () => {
+  await sandboxes.removeAll();
+  await sandboxes.removeImages([imageId]);
+});
+
+describe('a sandbox that breaks', () => {
+  const handle = () => engine.docker.getContainer(sandbox.ref.container);
+
+  it.each([
+    ['is removed', () => handle().remove({ force: true })],
+    ['is killed', () => handle().kill()],
+    ['is paused', () => handle().pause()],
+    ['loses its shell', () => asRoot('rm -f /bin/bash /usr/bin/bash')],
+    ['may no longer start its shell', () => asRoot('chmod 000 /bin/bash')],
+    ['loses all its programs', () => asRoot('rm -rf /bin/* /usr/bin/* 2>/dev/null')],
+  ])('is lost, not a failed command, when it %s', async (_how, harm) => {
+    await harm();
+    await expect(run('echo shown')).rejects.toThrow(SandboxLost);
+    await expect(sandbox.readFile('/testbed/a.txt', 10)).rejects.toThrow(SandboxLost);
+    await expect(sandbox.writeFile('/testbed/a.txt', Buffer.from('x'))).rejects.toThrow(
+      SandboxLost,
+    );
+    await expect(sandbox.list('/testbed', 1)).rejects.toThrow(SandboxLost);
+  });
+
+  it.each([
+    ['is removed', () => handle().remove({ force: true })],
+    ['is killed', () => handle().kill()],
+  ])('is lost when it %s while a command runs', async (_how, harm) => {
+    const work = run('sleep 30');
+    setTimeout(() => void harm(), 800);
+    await expect(work).rejects.toThrow(SandboxLost);
+  });
+
+  it.each([
+    'rm -rf /bin /usr/bin',
+    'chmod 000 /bin/bash',
+    'kill -9 1',
+    'kill -9 -1',
+    'umount /run/twinpatch',
+    'mount -t tmpfs none /bin',
+  ])('is not broken by the agent with %s', async (command) => {
+    await run(command);
+    expect(await run('ls a.txt')).toMatchObject({ exitCode: 0, output: 'a.txt\n' });
+  });
+});
+
+describe('an exec', () => {
+  it('gives the right exit code 96 times with 8 under way', async () => {
+    const codes: number[] = [];
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        for (let count = 0; count < 12; count++) codes.push(await asRoot('exit 7'));
+      }),
+    );
+    expect(codes).toEqual(Array.from({ length: 96 }, () => 7));
+  });
+
+  it.each([
+    ['no bytes', 0],
+    ['one byte', 1],
+    ['ten megabytes', 10 * 1024 ** 2],
+  ])('passes on stdin of %s and its end', async (_what, size) => {
+    let output = '';
+    const code = await execute(engine, sandbox.ref.container, {
+      command: ['bash', '-c', 'wc -c; echo end'],
+      user: '0:0',
+      stdin: Buffer.alloc(size, 'x'),
+      timeoutMs: 30_000,
+      onOutput: (_stream, piece) => (output += piece.toString()),
+    });
+    expect({ code, output }).toEqual({ code: 0, output: `${size}\nend\n` });
+  });
+
+  it('holds back a flood for a slow reader instead of keeping it', async () => {
+    let seen = 0;
+    const before = process.memoryUsage().rss;
+    const enough = new Error('enough');
+    const work = execute(engine, sandbox.ref.container, {
+      command: ['yes'],
+      user: '0:0',
+      timeoutMs: 30_000,
+      onOutput: (_stream, piece) => {
+        seen += piece.length;
+        const until = performance.now() + 2;
+        while (performance.now() < until); // a reader that is slower than `yes`
+        if (seen > 20 * 1024 ** 2) throw enough;
+      },
+    });
+    await expect(work).rejects.toBe(enough);
+    expect(process.memoryUsage().rss - before).toBeLessThan(60 * 1024 ** 2);
+  });
+
+  it('gives up at its deadline', async () => {
+    const began = Date.now();
+    const work = execute(engine, sandbox.ref.container, {
+      command: ['sleep', '60'],
+      user: '0:0',
+      timeoutMs: 500,
+      onOutput: () => {},
+    });
+    await expect(work).rejects.toThrow(EngineUnavailable);
+    expect(Date.now() - began).toBeLessThan(5000);
+  });
+
+  it('puts frames together however they are cut', async () => {
+    const frame = (stream: number, text: string) => {
+      const header = Buffer.alloc(8);
+      header[0] = stream;
+      header.writeUInt32BE(Buffer.byteLength(text), 4);
+      return Buffer.concat([header, Buffer.from(text)]);
+    };
+    const bytes = Buffer.concat([
+      frame(1, 'out 😀'),
+      frame(2, ''),
+      frame(2, 'err'),
+      frame(1, '\x01\x00\x00\x00\x00\x00\x00\x01x'),
+    ]);
+    for (let size = 1; size <= bytes.length; size++) {
+      const seen: Record<string, string> = { stdout: '', stderr: '' };
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+        bytes.subarray(index * size, (index + 1) * size),
+      );
+      await demultiplex(
+        (async function* () {
+          yield* chunks;
+        })(),
+        (stream, piece) => (seen[stream] += piece.toString('latin1')),
+      );
+      expect(seen).toEqual({
+        stdout: Buffer.from('out 😀\x01\x00\x00\x00\x00\x00\x00\x01x').toString('latin1'),
+        stderr: 'err',
+      });
+    }
+  });
+});
+
+describe('a command', () => {
+  it('goes on when its asker is called off, and the next asker gets its result', async () => {
+    const abort = new AbortController();
+    const request = {
+      id: 'taken over',
+      command: 'echo run >>runs; sleep 1; cat runs',
+      shell: INITIAL_SHELL,
+      timeoutMs: 20_000,
+      maxOutputBytes: 100,
+    };
+    const first = sandbox.run(request, abort.signal);
+    setTimeout(() => abort.abort(new Error('worker drains')), 500);
+    await expect(first).rejects.toThrow('worker drains');
+    const second = await (await sandboxes.find(`b/s/rollout-1.${started}`))?.run(request);
+    expect(second).toMatchObject({ end: 'exited', output: 'run\n' });
+  });
+
+  it('leaves no zombies of the children it orphans', async () => {
+    await run('for ((i = 0; i < 500; i++)); do (sleep 0 &); done; sleep 0.5', 60_000);
+    expect(Number((await run('ls -d /proc/[0-9]* | wc -l')).output)).toBeLessThan(25);
+  });
+});
+
+describe('the engine', () => {
+  it.each(['unix:///nowhere/docker.sock', 'tcp://127.0.0.1:1', 'ssh://host'])(
+    'at %s is unavailable, with what to do',
+    async (host) => {
+      await expect(connectEngine({ host })).rejects.toThrow(EngineUnavailable);
+      await expect(connectEngine({ host })).rejects.toThrow(/DOCKER_HOST/);
+    },
+  );
+
+  it.each([
+    ['1.41', '1.12', '1.41'],
+    ['1.44', '1.24', '1.44'],
+    ['1.52', '1.44', '1.47'],
+    ['1.60', '1.50', '1.50'],
+    ['1.44', undefined, '1.44'],
+  ])('that offers %s and needs %s is spoken to in %s', (newest, oldest, spoken) => {
+    expect(negotiate(newest, oldest)).toBe(spoken);
+  });
+
+  it('that is too old is refused', () => {
+    expect(() => negotiate('1.40', '1.12')).toThrow(/Update the engine/);
+  });
+
+  it('is asked for a container that can reach nothing and gains nothing', () => {
+    const { HostConfig, User, Labels } = toCreateOptions({
+      imageId,
+      labels: { installation, role: 'rollout' },
+      limits: LIMITS,
+      network: false,
+    });
+    expect(HostConfig).toMatchObject({
+      NetworkMode: 'none',
+      Privileged: false,
+      CapDrop: ['ALL'],
+      CapAdd: ['SETUID', 'SETGID'],
+      SecurityOpt: ['no-new-privileges'],
+      PidsLimit: LIMITS.maxProcesses,
+      Memory: LIMITS.memoryBytes,
+      MemorySwap: LIMITS.memoryBytes,
+      LogConfig: { Type: 'none' },
+    });
+    expect(HostConfig).not.toHaveProperty('Binds');
+    expect(HostConfig).not.toHaveProperty('Mounts');
+    expect(User).toBe('0:0');
+    expect(Labels).toMatchObject({ 'dev.twinpatch.installation': installation });
+  });
+});

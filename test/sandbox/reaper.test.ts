@@ -1,0 +1,126 @@
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { connectEngine } from '../../sandbox/engine.ts';
+import { createSandboxes } from '../../sandbox/sandboxes.ts';
+import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+
+const installation = uniqueName('reaper');
+const engine = await connectEngine();
+const imageId = await prepareTree(engine, installation, { 'a.txt': 'a\n' });
+const ours = createSandboxes({ engine, installation });
+const theirs = createSandboxes({ engine, installation: `${installation}-neighbour` });
+const signal = new AbortController().signal;
+
+const spec = (batch: string, sample: string) => ({
+  imageId,
+  limits: LIMITS,
+  labels: { batch, sample, rollout: `${batch}/${sample}/rollout-1.1` },
+});
+const byName = (a: string, b: string) => a.localeCompare(b);
+const names = async (sandboxes: typeof ours) =>
+  (await sandboxes.list()).map(({ labels }) => labels.rollout ?? '').toSorted(byName);
+
+afterAll(async () => {
+  await Promise.all([ours.removeAll(), theirs.removeAll()]);
+  await ours.removeImages([imageId]);
+});
+
+describe('reaping', () => {
+  it('removes what nobody owns of this installation, and nothing of its neighbour', async () => {
+    await Promise.all([
+      ours.start(spec('one', 'a'), signal),
+      ours.start(spec('one', 'b'), signal),
+      ours.start(spec('two', 'a'), signal),
+      theirs.start(spec('one', 'a'), signal),
+    ]);
+    const asked: string[] = [];
+    const removed = await ours.reap({
+      keep: async ({ labels }) => {
+        asked.push(labels.rollout ?? '');
+        return labels.sample === 'b';
+      },
+    });
+    expect(asked.toSorted(byName)).toEqual([
+      'one/a/rollout-1.1',
+      'one/b/rollout-1.1',
+      'two/a/rollout-1.1',
+    ]);
+    expect(removed).toHaveLength(2);
+    expect(await names(ours)).toEqual(['one/b/rollout-1.1']);
+    expect(await names(theirs)).toEqual(['one/a/rollout-1.1']);
+  });
+
+  it('spares a container that only looks like ours', async () => {
+    const lookalike = await engine.docker.createContainer({
+      Image: imageId,
+      Cmd: ['sleep', '60'],
+      Labels: {
+        'dev.twinpatch.installation': `${installation}x`,
+        'dev.twinpatch.role': 'rollout',
+        'dev.twinpatch.batch': 'one',
+      },
+    });
+    try {
+      await ours.removeAll();
+      await expect(lookalike.inspect()).resolves.toBeDefined();
+      expect(await names(ours)).toEqual([]);
+    } finally {
+      await lookalike.remove({ force: true, v: true });
+    }
+  });
+
+  it('removes one batch only when asked for one', async () => {
+    await Promise.all([ours.start(spec('one', 'a'), signal), ours.start(spec('two', 'a'), signal)]);
+    expect(await ours.removeAll({ batch: 'one' })).toHaveLength(1);
+    expect(await names(ours)).toEqual(['two/a/rollout-1.1']);
+    await ours.removeAll();
+  });
+});
+
+describe('starting', () => {
+  it('replaces what an earlier try of the same rollout left', async () => {
+    const first = await ours.start(spec('again', 'a'), signal);
+    const second = await ours.start(spec('again', 'a'), signal);
+    expect(second.ref.container).not.toBe(first.ref.container);
+    expect(await names(ours)).toEqual(['again/a/rollout-1.1']);
+    await ours.remove('again/a/rollout-1.1');
+    await ours.remove('again/a/rollout-1.1');
+    expect(await names(ours)).toEqual([]);
+  });
+
+  it('lets another process find a running sandbox and ask for a result again', async () => {
+    const request = {
+      id: 'once',
+      command: 'echo run >>runs; cat runs',
+      shell: INITIAL_SHELL,
+      timeoutMs: 10_000,
+      maxOutputBytes: 100,
+    };
+    const sandbox = await ours.start(spec('find', 'a'), signal);
+    const result = await sandbox.run(request);
+    const found = await createSandboxes({ engine, installation }).find('find/a/rollout-1.1');
+    expect(found?.ref).toEqual(sandbox.ref);
+    expect(await found?.run(request)).toEqual(result);
+    await sandbox.stop();
+    expect(await ours.find('find/a/rollout-1.1')).toBeUndefined();
+    expect(await ours.find('find/none/rollout-1.1')).toBeUndefined();
+    await sandbox.close();
+  });
+
+  it('leaves no container when it is called off', async () => {
+    const abort = new AbortController();
+    const work = ours.start(spec('off', 'a'), abort.signal);
+    setTimeout(() => abort.abort(new Error('drained')), 60);
+    await expect(work).rejects.toThrow('drained');
+    await expect.poll(() => names(ours), { timeout: 10_000 }).toEqual([]);
+  });
+
+  it('says that a prepared image is gone', async () => {
+    const missing = { ...spec('gone', 'a'), imageId: `sha256:${'0'.repeat(64)}` };
+    await expect(ours.start(missing, signal)).rejects.toMatchObject({
+      name: 'ImageError',
+      kind: 'not-found',
+    });
+  });
+});
