@@ -1,7 +1,7 @@
 /** The built product as a user has it: a workspace of its own, its command line, its background processes. */
 
-import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { connectEngine } from '../../sandbox/engine.ts';
 import { openStore } from '../../store/open.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const CLI = join(ROOT, 'dist/client/cli.js');
+export const CLI = join(ROOT, 'dist/client/cli.js');
 /** Real sources that every checkout has after `npm ci`. */
 export const COMMANDER = join(ROOT, 'node_modules/commander');
 
@@ -24,12 +24,19 @@ export interface Ran {
   stderr: string;
 }
 
+export interface Started {
+  child: ChildProcess;
+  /** What it has printed on stderr so far. */
+  stderr(): string;
+  ended: Promise<Ran>;
+}
+
 export interface Product {
   folder: string;
   port: number;
   run(args: string[], env?: Record<string, string>): Promise<Ran>;
-  /** Starts a command and leaves it running. */
-  start(args: string[]): ReturnType<typeof spawn>;
+  /** Starts a command; `ended` resolves once it has ended and nobody holds its streams any more. */
+  start(args: string[], env?: Record<string, string>): Started;
   configure(config: BatchConfigInput): void;
   store(): Promise<Store>;
   pidOf(daemon: 'server' | 'worker'): number;
@@ -37,33 +44,28 @@ export interface Product {
   kill(daemon: 'server' | 'worker'): Promise<void>;
   /** Containers of this workspace's installation, by name. */
   containers(): Promise<string[]>;
+  /** Everything of this workspace that runs or stands: containers, volumes, networks, processes. */
+  leftovers(): Promise<string[]>;
   /** Stops and removes everything. */
   close(): Promise<void>;
 }
 
-export async function createProduct(): Promise<Product> {
+/** `wrap` comes before the command, as to run it elsewhere. */
+export async function createProduct(wrap: string[] = []): Promise<Product> {
   const folder = mkdtempSync(join(tmpdir(), 'twinpatch-product-'));
   const port = await freePorts();
-  const env = { ...process.env, NO_COLOR: '1' };
 
   const product: Product = {
     folder,
     port,
 
-    run: (args, extra = {}) =>
-      new Promise((settle) => {
-        execFile(
-          process.execPath,
-          [CLI, ...args],
-          { cwd: folder, env: { ...env, ...extra }, maxBuffer: 64 * 1024 * 1024 },
-          (error, stdout, stderr) => {
-            const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-            settle({ code, stdout, stderr });
-          },
-        );
-      }),
+    run: (args, extra) => product.start(args, extra).ended,
 
-    start: (args) => spawn(process.execPath, [CLI, ...args], { cwd: folder, env, stdio: 'ignore' }),
+    start(args, extra = {}) {
+      const env = { ...process.env, NO_COLOR: '1', ...extra };
+      const [program = '', ...rest] = [...wrap, process.execPath, CLI, ...args];
+      return startProgram(program, rest, { cwd: folder, env });
+    },
 
     // YAML is a superset of JSON.
     configure: (config) =>
@@ -90,6 +92,23 @@ export async function createProduct(): Promise<Product> {
       return listed.flatMap(({ Names }) => Names);
     },
 
+    async leftovers() {
+      const { id } = await product.store();
+      const { docker } = await connectEngine();
+      const filters = { label: toLabelFilters({ installation: id }) };
+      const [containers, volumes, networks] = await Promise.all([
+        product.containers(),
+        docker.listVolumes({ filters: JSON.stringify(filters) as never }),
+        docker.listNetworks({ filters }),
+      ]);
+      return [
+        ...containers,
+        ...(volumes.Volumes ?? []).map(({ Name }) => `volume ${Name}`),
+        ...networks.map(({ Name }) => `network ${Name}`),
+        ...processesOf(folder).map((pid) => `process ${pid}`),
+      ];
+    },
+
     async close() {
       await product.run(['down']);
       rmSync(folder, { recursive: true, force: true });
@@ -111,7 +130,40 @@ export async function until(
   }
 }
 
+/** Starts any program and collects what it prints. */
+export function startProgram(
+  program: string,
+  args: string[],
+  options: { cwd: string; env?: NodeJS.ProcessEnv },
+): Started {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = new Promise<Ran>((settle, fail) => {
+    child.once('error', fail);
+    child.once('close', (code) => settle({ code: code ?? -1, stdout, stderr }));
+  });
+  return { child, stderr: () => stderr, ended };
+}
+
 // --- internal ---
+
+/** Processes that have this folder on their command line or in their environment. */
+function processesOf(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isRunning(Number(name)))
+    .filter((pid) =>
+      ['cmdline', 'environ'].some((file) => {
+        try {
+          return readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(folder);
+        } catch {
+          return false;
+        }
+      }),
+    )
+    .map(Number);
+}
 
 function isRunning(pid: number): boolean {
   try {
