@@ -86,7 +86,7 @@ async function runScript(
 ): Promise<ScriptResult> {
   let output = Buffer.alloc(0);
   const exitCode = await execute(engine, container, {
-    command: [shell, '-c', script],
+    command: [shell, '-c', `exec 2>&1; ${script}`], // one stream: what failed comes last
     user: '0:0',
     env: [
       'HOME=/root',
@@ -96,10 +96,7 @@ async function runScript(
       'DEBIAN_FRONTEND=noninteractive',
       'GIT_TERMINAL_PROMPT=0',
     ],
-    workingDirectory:
-      script === FIND_TOOLS || script === INSTALL_TOOLS || script === CREATE_AGENT
-        ? '/'
-        : REPOSITORY_PATH,
+    workingDirectory: '/',
     timeoutMs,
     onOutput: (_stream, piece) => {
       output = Buffer.concat([output, piece]).subarray(-SHOWN_OUTPUT_BYTES);
@@ -167,6 +164,7 @@ async function putTree(engine: Engine, container: string, spec: PrepareSpec): Pr
 async function runSetup(engine: Engine, container: string, spec: PrepareSpec): Promise<void> {
   const deadline = Date.now() + spec.setupTimeoutMs;
   for (const [index, command] of spec.setup.entries()) {
+    const inRepository = `cd ${REPOSITORY_PATH}; ${command}`;
     const where = `environment.setup[${index}] (${command.split('\n')[0]})`;
     const leftMs = deadline - Date.now();
     const tooSlow = () =>
@@ -176,7 +174,7 @@ async function runSetup(engine: Engine, container: string, spec: PrepareSpec): P
       );
     if (leftMs <= 0) throw tooSlow();
     try {
-      const { exitCode, output } = await runScript(engine, container, command, 'bash', leftMs);
+      const { exitCode, output } = await runScript(engine, container, inRepository, 'bash', leftMs);
       if (exitCode !== 0)
         throw new ImageError('build-failed', `${where} ended with code ${exitCode}:\n${output}`);
     } catch (error) {
