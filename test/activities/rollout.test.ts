@@ -1,0 +1,169 @@
+import { CancelledFailure } from '@temporalio/activity';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EngineUnavailable, type Sandbox, SandboxLost, TeacherError } from '../../domain/ports.ts';
+import { runActivity, startActivity } from '../support/activity-context.ts';
+import { bash, submit } from '../support/agent-script.ts';
+import { createStages, PATCH, type Stages } from '../support/stage-fixture.ts';
+
+const ROLLOUT_ID = (key: string) => `headers/${key}/rollout-1.1`;
+const losing = (sandbox: Sandbox): Sandbox => ({
+  ...sandbox,
+  run: () => Promise.reject(new SandboxLost('the container is gone')),
+});
+
+describe('a rollout', () => {
+  let stages: Stages;
+  const go = () => runActivity(() => stages.rollout(stages.rolloutOf(1)));
+
+  beforeEach(async () => {
+    stages = await createStages();
+  });
+  afterEach(() => stages.remove());
+
+  test('gives a result of references, and its content is in the store', async () => {
+    const result = await go();
+    expect(result).toMatchObject({ status: 'submitted', steps: 2, wasted: { costUsd: 0 } });
+    expect(result.spent).toMatchObject({ costUsd: 0.02, usage: { inputTokens: 200 } });
+    expect(result.patch).toMatchObject({ files: 1, countedLines: 3, bytes: PATCH.length });
+    expect(Buffer.from(await stages.store.blobs.get(result.patch!.ref)).toString()).toBe(PATCH);
+    const entries = await stages.store.journals.read(result.journal);
+    expect(entries.filter(({ kind }) => kind === 'reply')).toHaveLength(2);
+    expect(JSON.stringify(result).length).toBeLessThan(2048);
+  });
+
+  test('that is done comes from the ledger: nobody is asked, nothing is started', async () => {
+    const result = await go();
+    const { calls } = stages.world;
+    const asked = calls.length;
+    stages.world.sandbox = () => {
+      throw new Error('no sandbox was needed');
+    };
+    expect(await go()).toEqual(result);
+    expect(calls).toHaveLength(asked);
+  });
+
+  test('shows its steps in heartbeats, and nothing of their content', async () => {
+    stages.world.reply = ({ step }) => (step === 1 ? bash('echo secret') : submit);
+    const { result, beats } = startActivity(() => stages.rollout(stages.rolloutOf(1)));
+    await result;
+    expect(beats[0]).toEqual({ phase: 'starting' });
+    expect(JSON.stringify(beats)).not.toContain('secret');
+  });
+
+  test.each([
+    { name: 'an empty patch', extracted: { kind: 'empty' } as const, expected: { patch: null } },
+    {
+      name: 'a patch over the caps',
+      extracted: { kind: 'oversized', reason: 'more than 10000 entries' } as const,
+      expected: { patch: null, oversized: 'more than 10000 entries' },
+    },
+  ])('keeps $name as what it is', async ({ extracted, expected }) => {
+    stages.world.extracted = extracted;
+    expect(await go()).toMatchObject(expected);
+  });
+
+  test('that loses its sandbox is tried again, and what it cost is booked as waste', async () => {
+    stages.world.reply = ({ step }) => (step === 1 ? bash('ls') : submit);
+    stages.world.sandbox = losing;
+    await expect(go()).rejects.toMatchObject({ type: 'SandboxLost', nonRetryable: false });
+    stages.world.sandbox = (sandbox) => sandbox;
+    expect(await go()).toMatchObject({
+      spent: { costUsd: 0.03 },
+      wasted: { costUsd: 0.01, usage: { inputTokens: 100, outputTokens: 10 } },
+    });
+  });
+
+  test('that loses its sandbox at the same step again and again is held, not bought for ever', async () => {
+    stages.world.sandbox = losing;
+    const ends: unknown[] = [];
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      ends.push(await go().catch((error: { type: string }) => error.type));
+    }
+    expect(ends).toEqual(['SandboxLost', 'SandboxLost', 'SandboxLost', 'SandboxLost', 'Held']);
+    expect(stages.world.calls).toHaveLength(4);
+  });
+
+  test('whose engine is away is not held for it', async () => {
+    stages.world.sandbox = () => {
+      throw new EngineUnavailable('no engine');
+    };
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      await expect(go()).rejects.toMatchObject({ type: 'EngineUnavailable', nonRetryable: false });
+    }
+  });
+
+  test('is held when three owners in a row died before it got any further', async () => {
+    const id = ROLLOUT_ID(stages.of(1).sampleKey);
+    for (let owner = 1; owner <= 3; owner += 1) await stages.store.leases.take(id);
+    await expect(go()).rejects.toMatchObject({
+      type: 'Held',
+      nonRetryable: true,
+      details: ['no-progress'],
+      message: expect.stringContaining(id) as string,
+    });
+    expect(stages.world.calls).toEqual([]);
+    // Asked for once more, it is given another chance.
+    expect(await go()).toMatchObject({ status: 'submitted' });
+  });
+
+  test('that another owner took over writes nothing', async () => {
+    const id = ROLLOUT_ID(stages.of(1).sampleKey);
+    const stop = (sandbox: Sandbox): Sandbox => ({
+      ...sandbox,
+      stop: async () => void (await stages.store.leases.take(id)),
+    });
+    stages.world.sandbox = stop;
+    await expect(go()).rejects.toMatchObject({ type: 'LeaseLost', nonRetryable: false });
+    const { batchId, sampleKey } = stages.of(1);
+    expect(await stages.store.ledger.names(batchId, sampleKey)).toEqual([]);
+  });
+
+  test.each([
+    ['goes well', (): void => undefined, undefined],
+    ['loses its sandbox', () => (stages.world.sandbox = losing), 'SandboxLost'],
+    [
+      'has no teacher',
+      () => (stages.world.reply = () => new TeacherError('unavailable', 'down')),
+      'TeacherUnavailable',
+    ],
+    [
+      'is out of budget',
+      () => (stages.world.reply = () => new TeacherError('budget', 'cap')),
+      'Held',
+    ],
+    ['meets a bug', () => (stages.world.reply = () => new Error('bug')), 'InternalError'],
+  ])('leaves no sandbox and no live lease behind when it %s', async (_how, arrange, type) => {
+    arrange();
+    const end = await go().then(
+      () => undefined,
+      (error: { type: string }) => error.type,
+    );
+    expect(end).toBe(type);
+    expect([...stages.world.open]).toEqual([]);
+    const isLive = await stages.store.leases.isLive(ROLLOUT_ID(stages.of(1).sampleKey));
+    expect(isLive).toBe(type === 'SandboxLost');
+  });
+
+  test('keeps its own reason when its sandbox can not be removed either', async () => {
+    stages.world.sandbox = (sandbox) => ({
+      ...losing(sandbox),
+      close: () => Promise.reject(new EngineUnavailable('no engine')),
+    });
+    await expect(go()).rejects.toMatchObject({ type: 'SandboxLost' });
+  });
+
+  test.each([
+    ['cancelRequested', { name: 'CancelledFailure' }],
+    ['workerShutdown', { type: 'Draining', nonRetryable: false, nextRetryDelay: 100 }],
+  ] as const)('ends by %s at once, and gives its sandbox back', async (why, expected) => {
+    const { result, cancel } = startActivity(() => stages.rollout(stages.rolloutOf(1)));
+    stages.world.reply = () => {
+      cancel(why);
+      return bash('ls');
+    };
+    const error: unknown = await result.catch((reason: unknown) => reason);
+    expect(error).toMatchObject(expected);
+    expect(error instanceof CancelledFailure).toBe(why === 'cancelRequested');
+    expect([...stages.world.open]).toEqual([]);
+  });
+});

@@ -1,0 +1,93 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connectionOptions } from '../../../worker/connection.ts';
+import { defaultSlots, readEnvironment } from '../../../worker/environment.ts';
+
+describe('the environment of a worker', () => {
+  test('needs nothing set', () => {
+    expect(readEnvironment({})).toEqual({
+      store: '.twinpatch/store',
+      temporal: '127.0.0.1:7233',
+      namespace: 'twinpatch',
+      slots: defaultSlots(),
+      allowedKeyVariables: [],
+    });
+    expect(defaultSlots()).toBeGreaterThanOrEqual(1);
+  });
+
+  test('is read from its variables', () => {
+    const environment = readEnvironment({
+      TWINPATCH_STORE: '/data/store',
+      TWINPATCH_TEMPORAL: 'temporal.example:7233',
+      TWINPATCH_NAMESPACE: 'lab',
+      TWINPATCH_SLOTS: '12',
+      TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
+    });
+    expect(environment).toEqual({
+      store: '/data/store',
+      temporal: 'temporal.example:7233',
+      namespace: 'lab',
+      slots: 12,
+      allowedKeyVariables: ['HF_TOKEN', 'OTHER'],
+    });
+  });
+
+  test.each([
+    ['TWINPATCH_SLOTS', '0'],
+    ['TWINPATCH_SLOTS', 'many'],
+    ['TWINPATCH_SLOTS', '1.5'],
+    ['TWINPATCH_SLOTS', ''],
+    ['TWINPATCH_TEMPORAL', 'http://temporal.example'],
+    ['TWINPATCH_TEMPORAL', 'temporal.example'],
+    ['TWINPATCH_STORE', ''],
+  ])('names %s when it is "%s"', (name, value) => {
+    expect(() => readEnvironment({ [name]: value })).toThrow(`${name}: `);
+  });
+});
+
+describe('the connection to the server', () => {
+  let folder: string;
+  const address = 'temporal.example:7233';
+  const optionsOf = (variables: Record<string, string>) =>
+    connectionOptions(
+      { address },
+      Object.fromEntries(
+        Object.entries(variables).map(([name, value]) => [`TWINPATCH_TEMPORAL_${name}`, value]),
+      ),
+    );
+  const pathOf = (name: string) => join(folder, name);
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'twinpatch-tls-'));
+    for (const name of ['ca', 'cert', 'key']) await writeFile(pathOf(name), name);
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  test.each([
+    ['plain, with nothing set', {}, { address }],
+    ['over TLS, when asked', { TLS: 'true' }, { address, tls: true }],
+    ['over TLS, with an API key', { API_KEY: 'k' }, { address, tls: true, apiKey: 'k' }],
+  ])('is %s', (_how, variables, expected) => {
+    expect(optionsOf(variables)).toEqual(expected);
+  });
+
+  test('has the certificates of the files', () => {
+    const variables = { TLS_CA: pathOf('ca'), TLS_CERT: pathOf('cert'), TLS_KEY: pathOf('key') };
+    expect(optionsOf(variables).tls).toEqual({
+      serverRootCACertificate: Buffer.from('ca'),
+      clientCertPair: { crt: Buffer.from('cert'), key: Buffer.from('key') },
+    });
+  });
+
+  test('names the variable whose file can not be read', () => {
+    expect(() => optionsOf({ TLS_CA: pathOf('nowhere') })).toThrow(
+      `TWINPATCH_TEMPORAL_TLS_CA: ${pathOf('nowhere')} can't be read (ENOENT)`,
+    );
+  });
+
+  test.each(['TLS_CERT', 'TLS_KEY'])('is refused with %s alone', (name) => {
+    expect(() => optionsOf({ [name]: pathOf('cert') })).toThrow('set both or none');
+  });
+});

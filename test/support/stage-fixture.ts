@@ -1,0 +1,104 @@
+/** The real activities over a real store, with a teacher, sandboxes and an extractor that do what the test says. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createMainActivities,
+  createRolloutActivities,
+} from '../../activities/create-activities.ts';
+import type { BatchConfigInput } from '../../domain/config.ts';
+import type { CallId, CompletionRequest, ExtractedPatch, Sandbox } from '../../domain/ports.ts';
+import { sha256 } from '../../store/blobs.ts';
+import { openStore } from '../../store/open.ts';
+import { type ScriptedReply, submit, toCompletion } from './agent-script.ts';
+import { toBatch, toSamples } from './batch-fixture.ts';
+import { createMemorySandbox } from './memory-sandbox.ts';
+
+export const BATCH = 'headers';
+export const PATCH = `diff --git a/http/headers.py b/http/headers.py
+--- a/http/headers.py
++++ b/http/headers.py
+@@ -1,2 +1,3 @@
+ def parse_1(line):
+-    return line.split(':')
++    name, value = line.split(':', 1)
++    return name.strip(), value.strip()
+`;
+
+type Reply = (call: CallId, request: CompletionRequest) => ScriptedReply | Error;
+
+export async function createStages(config: Partial<BatchConfigInput> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'twinpatch-stages-'));
+  const store = await openStore(folder);
+  const batch = toBatch(BATCH, store.id, config);
+  const samples = toSamples(4);
+  await store.batches.put(batch);
+  await store.batches.append(BATCH, samples);
+
+  const open = new Set<string>();
+  const world = {
+    calls: [] as CallId[],
+    requests: [] as CompletionRequest[],
+    reply: (() => submit) as Reply,
+    extracted: { kind: 'patch', text: PATCH, facts: [] } as ExtractedPatch,
+    /** Around each sandbox that is started. */
+    sandbox: (sandbox: Sandbox) => sandbox,
+    /** Sandboxes that were not removed. */
+    open,
+  };
+  const deps = {
+    store,
+    hash: sha256,
+    teacherFor: async () => ({
+      async complete(request: CompletionRequest, call: CallId) {
+        world.calls.push(call);
+        world.requests.push(request);
+        const reply = world.reply(call, request);
+        if (reply instanceof Error) throw reply;
+        return toCompletion(reply, call.step);
+      },
+    }),
+    waitingFor: () => undefined,
+    closedSamples: async () => [],
+    images: { prepare: async () => ({ imageId: 'sha256:image' }) },
+    sandboxes: {
+      async start() {
+        const container = `container-${open.size}`;
+        open.add(container);
+        const inner = world.sandbox(createMemorySandbox());
+        return {
+          ...inner,
+          ref: { engine: 'e', container, imageId: 'sha256:image' },
+          async close() {
+            open.delete(container);
+            await inner.close();
+          },
+        };
+      },
+    },
+    extractor: { extract: async () => world.extracted },
+  };
+  const of = (index: number) => ({
+    batchId: BATCH,
+    sampleKey: samples[index]?.key ?? '',
+    generation: 1,
+  });
+  return {
+    store,
+    batch,
+    world,
+    of,
+    rolloutOf: (index: number) => ({
+      ...of(index),
+      rollout: 1 as const,
+      attempt: 1,
+      imageId: 'sha256:image',
+    }),
+    ...createMainActivities(deps),
+    ...createRolloutActivities(deps),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+export type Stages = Awaited<ReturnType<typeof createStages>>;
