@@ -1,0 +1,72 @@
+/** `npm run bench -- NAME …`: figures on stdout, one JSON line each with --json; everything else on stderr. */
+
+import { Argument, Command } from '@commander-js/extra-typings';
+import { parseCount } from '../client/options.ts';
+import { renderTable } from '../client/table.ts';
+import { benchFunctions } from './functions.ts';
+import { benchRecall } from './recall.ts';
+import { benchSteps } from './steps.ts';
+
+const NAMES = ['steps', 'recall', 'functions'] as const;
+
+const program = new Command('bench')
+  .description('Measures twinpatch, beside a peer in the same run wherever there is one.')
+  .addArgument(new Argument('<names...>', 'what to measure').choices(NAMES))
+  .option('--json', 'one JSON line per figure')
+  .option('--rollouts <n>', 'steps: rollouts in all', parseCount, 2)
+  .option('--steps <n>', 'steps: steps of each rollout', parseCount, 40)
+  .option('--concurrency <n>', 'steps: rollouts under way at once', parseCount, 2)
+  .option('--teacher <url>', 'steps: an OpenAI-compatible endpoint, up to and with /v1')
+  .option('--model <name>', 'steps: its model', 'bench')
+  .option('--image <name>', 'steps: an image with a repository at /testbed')
+  .option('--no-peers', 'steps: without the peer')
+  .option('--folder <path>', "functions: a folder (default: Python's own library)")
+  .parse();
+
+const options = program.opts();
+const [names] = program.processedArgs;
+const interrupt = new AbortController();
+// A terminal's interrupt comes twice, from it and from tsx: the second must not cut the cleaning short.
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(name, () => interrupt.abort(new Error('interrupted')));
+}
+
+try {
+  for (const name of names) report(await measure(name));
+} catch (error) {
+  note(error instanceof Error ? error.message : String(error));
+  process.exitCode = interrupt.signal.aborted ? 130 : 1;
+}
+
+// --- internal ---
+
+function measure(name: (typeof NAMES)[number]): Promise<object[]> {
+  switch (name) {
+    case 'steps':
+      return benchSteps(options, interrupt.signal, note);
+    case 'recall':
+      return benchRecall();
+    case 'functions':
+      return benchFunctions(options.folder);
+  }
+}
+
+function report(figures: object[]): void {
+  if (options.json) {
+    for (const figure of figures) process.stdout.write(`${JSON.stringify(figure)}\n`);
+    return;
+  }
+  const head = [...new Set(figures.flatMap((figure) => Object.keys(figure)))];
+  const rows = figures.map((figure) => {
+    const cells = new Map<string, unknown>(Object.entries(figure));
+    return head.map((key) => {
+      const value = cells.get(key);
+      return typeof value === 'number' ? value : typeof value === 'string' ? value : '';
+    });
+  });
+  process.stdout.write(renderTable(head, rows, { stream: process.stdout, env: process.env }));
+}
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,158 @@
+/** What a tool step costs beyond its command and its teacher, and how many a machine does per second, beside a peer in the same run. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Sandbox, SandboxLimits } from '../domain/ports.ts';
+import { connectEngine } from '../sandbox/engine.ts';
+import { createSandboxes, type DockerSandboxes } from '../sandbox/sandboxes.ts';
+import { openStore } from '../store/open.ts';
+import { measureCommands, measureTeacher } from './baselines.ts';
+import { prepareBenchImage } from './bench-image.ts';
+import { runOwnSteps } from './own-steps.ts';
+import { MINI_SWE_AGENT, runMiniSweAgent } from './peers/mini-swe-agent.ts';
+import { startTeacherProcess } from './teacher-process.ts';
+import { type Measured, mean, median, type Workload } from './workload.ts';
+
+const LIMITS: SandboxLimits = {
+  memoryBytes: 512 * 1024 ** 2,
+  cpus: 2,
+  maxProcesses: 256,
+  maxFileBytes: 256 * 1024 ** 2,
+};
+
+export interface StepsOptions {
+  rollouts: number;
+  steps: number;
+  concurrency: number;
+  /** Base URL of an OpenAI-compatible endpoint; the bench's own when left out. */
+  teacher?: string | undefined;
+  model: string;
+  image?: string | undefined;
+  peers: boolean;
+}
+
+/** One figure per harness. Nothing of it is left behind, however it ends. Throws EngineUnavailable, ImageError and what a rollout throws. */
+export async function benchSteps(
+  { teacher: given, model, image, peers, ...size }: StepsOptions,
+  signal: AbortSignal,
+  note: (line: string) => void,
+): Promise<object[]> {
+  const engine = await connectEngine();
+  const folder = await mkdtemp(join(tmpdir(), 'twinpatch-bench-'));
+  const store = await openStore(folder);
+  const installation = store.id;
+  const sandboxes = createSandboxes({ engine, installation });
+  const ownTeacher = given === undefined ? await startTeacherProcess() : undefined;
+  try {
+    note('preparing the image');
+    const options = { installation, limits: LIMITS, image };
+    const workload: Workload = {
+      ...size,
+      teacher: { baseUrl: given ?? ownTeacher?.baseUrl ?? '', model },
+      imageId: await prepareBenchImage(engine, options, signal),
+    };
+    note(`starting ${size.rollouts} containers`);
+    const started = await startAll(sandboxes, workload, signal);
+    note(`running ${size.rollouts} rollouts of ${size.steps} steps, ${size.concurrency} at once`);
+    const { bodies, ...own } = await runOwnSteps(workload, store, started, signal);
+    note('measuring the commands and the teacher by themselves');
+    const needed = {
+      commandMsMean: await measureCommands(engine, started, workload),
+      teacherMsMean: await measureTeacher(workload, bodies),
+    };
+    const teacherServiceMsMean = await ownTeacher?.serviceMsMean();
+    await sandboxes.removeAll();
+    const figures = [toFigure('twinpatch', workload, own, needed)];
+    if (teacherServiceMsMean !== undefined) {
+      note(`the teacher's server itself worked ${teacherServiceMsMean.toFixed(2)} ms a request`);
+    }
+    if (peers) {
+      note(`running ${MINI_SWE_AGENT} on the same`);
+      figures.push(await benchPeer(workload, needed, installation, signal, note));
+    }
+    return figures;
+  } finally {
+    // What an interrupted peer or start had asked the engine for may appear a moment later.
+    while ((await sandboxes.removeAll()).length > 0);
+    await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
+    await ownTeacher?.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+// --- internal ---
+
+/** What a step needs of the world, in milliseconds. */
+interface Needed {
+  commandMsMean: number;
+  teacherMsMean: number;
+}
+
+function startAll(
+  sandboxes: DockerSandboxes,
+  { imageId, rollouts }: Workload,
+  signal: AbortSignal,
+): Promise<Sandbox[]> {
+  return Promise.all(
+    Array.from({ length: rollouts }, (_, index) =>
+      sandboxes.start(
+        {
+          imageId,
+          limits: LIMITS,
+          labels: { batch: 'bench', sample: String(index), rollout: `bench/${index}` },
+        },
+        signal,
+      ),
+    ),
+  );
+}
+
+async function benchPeer(
+  workload: Workload,
+  needed: Needed,
+  installation: string,
+  signal: AbortSignal,
+  note: (line: string) => void,
+): Promise<object> {
+  try {
+    const container = { installation, limits: LIMITS };
+    const measured = await runMiniSweAgent(workload, container, signal, note);
+    return toFigure(MINI_SWE_AGENT, workload, measured, needed);
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = error instanceof Error ? error.message : String(error);
+    return { bench: 'steps', harness: MINI_SWE_AGENT, error: message.slice(0, 2000) };
+  }
+}
+
+function toFigure(
+  harness: string,
+  { rollouts, steps, concurrency }: Workload,
+  { wallMs, cpuMs, stepMs }: Measured,
+  { commandMsMean, teacherMsMean }: Needed,
+): object {
+  const stepMsMean = mean(stepMs);
+  const figure = {
+    wallS: wallMs / 1000,
+    stepsPerS: stepMs.length / (wallMs / 1000),
+    stepMsP50: median(stepMs),
+    stepMsMean,
+    commandMsMean,
+    teacherMsMean,
+    overheadMsMean: stepMsMean - teacherMsMean - commandMsMean,
+    cpuMsPerStep: cpuMs / Math.max(1, stepMs.length),
+  };
+  const rounded = Object.entries(figure).map(([name, value]) => [
+    name,
+    Math.round(value * 100) / 100,
+  ]);
+  return {
+    bench: 'steps',
+    harness,
+    rollouts,
+    steps,
+    concurrency,
+    ...(Object.fromEntries(rounded) as typeof figure),
+  };
+}
