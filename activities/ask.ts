@@ -1,7 +1,8 @@
 /** A question to the teacher outside a rollout, asked again until the answer can be read. */
 
-import { type Teacher, TeacherError } from '../domain/ports.ts';
+import { type Completion, type Teacher, TeacherError } from '../domain/ports.ts';
 import type { Spent } from '../domain/sample.ts';
+import type { StageKey, StageLedger } from '../domain/store.ts';
 import { addCost, addUsage, NO_USAGE } from '../domain/trajectory.ts';
 
 const TRIES = 3;
@@ -12,6 +13,8 @@ export interface Question<T> {
   teacher: Teacher;
   /** Prefix of the call ids. */
   scope: string;
+  /** The reply of that name, bought unless it is there: a kill buys the reply under way again, and no other. */
+  once(name: string, buy: () => Promise<Completion>): Promise<Completion>;
   signal: AbortSignal;
   /** The prompt with at most this much of the rollout's steps. */
   prompt(maxStepsChars: number): string;
@@ -25,8 +28,8 @@ export async function askUntil<T>(question: Question<T>): Promise<{ answer?: T; 
   for (let step = 1; step <= TRIES; step += 1) {
     const messages = [{ role: 'user' as const, content: question.prompt(maxStepsChars) }];
     const call = { scope: question.scope, step, try: 1 };
-    const reply = await question.teacher
-      .complete({ messages }, call, question.signal)
+    const reply = await question
+      .once(`${step}`, () => question.teacher.complete({ messages }, call, question.signal))
       .catch((error: unknown) => {
         if (error instanceof TeacherError && error.kind === 'context') return undefined;
         throw error;
@@ -43,4 +46,15 @@ export async function askUntil<T>(question: Question<T>): Promise<{ answer?: T; 
     if (answer !== undefined) return { answer, spent };
   }
   return { spent };
+}
+
+/** Replies remembered in the ledger, under names that start with the stage's. */
+export function rememberIn(
+  ledger: StageLedger,
+  key: StageKey,
+): (name: string, buy: () => Promise<Completion>) => Promise<Completion> {
+  return async (name, buy) => {
+    const reply = { ...key, name: `${key.name}.reply-${name}` };
+    return (await ledger.get<Completion>(reply)) ?? ledger.put(reply, await buy());
+  };
 }

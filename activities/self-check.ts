@@ -4,7 +4,7 @@ import { promptsOf, parseVerdict, render, renderSteps } from '../domain/prompts.
 import type { RolloutResult, SelfCheckResult } from '../domain/sample.ts';
 import { samplingOf, stageName } from '../domain/stage-key.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
-import { askUntil } from './ask.ts';
+import { askUntil, rememberIn } from './ask.ts';
 import type { MainDeps } from './deps.ts';
 import { instructionFor } from './rollout-plan.ts';
 import { readResult, readSample, runStage, type StageInput } from './stage.ts';
@@ -46,6 +46,7 @@ export function createSelfCheck({ store, hash, teacherFor, waitingFor }: MainDep
           teacher: await teacherFor(batch),
           scope: `${input.batchId}/${input.sampleKey}/${name}`,
           signal,
+          once: rememberIn(store.ledger, key),
           prompt: (maxChars) =>
             render(template, { instruction, steps: renderSteps(trajectory, maxChars) }),
           parse: parseVerdict,

@@ -6,7 +6,7 @@ import { parsePullRequest, promptsOf, render, renderSteps } from '../domain/prom
 import type { RolloutResult, Spent, SyntheticPrResult } from '../domain/sample.ts';
 import { samplingOf, stageName } from '../domain/stage-key.ts';
 import { addCost, addUsage, NO_USAGE, type Trajectory } from '../domain/trajectory.ts';
-import { askUntil } from './ask.ts';
+import { askUntil, rememberIn } from './ask.ts';
 import type { MainDeps } from './deps.ts';
 import { failure } from './failures.ts';
 import { readResult, readSample, runStage, type StageInput } from './stage.ts';
@@ -79,6 +79,7 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
             teacher,
             scope: `${input.batchId}/${input.sampleKey}/${name}.${tries}`,
             signal,
+            once: rememberIn(store.ledger, { ...key, name: `${name}.${tries}` }),
             prompt: (maxChars) =>
               render(template, {
                 demonstration: demonstration.text,
