@@ -161,8 +161,8 @@ export interface Attempt {
 export interface Attempts {
   /** Returns the function that strikes it off. */
   enter(attempt: Attempt): Promise<() => Promise<void>>;
-  /** Attempts of processes of this host that are gone; struck off as they are returned. */
-  takeOrphans(): Promise<Attempt[]>;
+  /** Attempts of processes of this host that are gone; each stays until it is struck off. */
+  orphans(): Promise<{ attempt: Attempt; strikeOff(): Promise<void> }[]>;
   /** Attempts of live processes of this host. */
   live(): Promise<Attempt[]>;
 }

@@ -16,13 +16,12 @@ export function createAttempts(folder: string): Attempts {
       return () => rm(path, { force: true });
     },
 
-    async takeOrphans() {
-      const orphans: Attempt[] = [];
+    async orphans() {
+      const orphans: { attempt: Attempt; strikeOff(): Promise<void> }[] = [];
       for await (const { path, owner, attempt } of read()) {
         // Another host's attempts are its own to judge; here a process either runs or does not.
         if (owner.host !== thisProcess().host || runsHere(owner)) continue;
-        orphans.push(attempt);
-        await rm(path, { force: true });
+        orphans.push({ attempt, strikeOff: () => rm(path, { force: true }) });
       }
       return orphans;
     },

@@ -31,7 +31,8 @@ export function trackAttempts(attempts: Attempts): ActivityInterceptorsFactory {
 /** Fails the attempts that dead processes of this host left behind; returns how many were still waited for. */
 export async function handOverOrphans(client: Client, attempts: Attempts): Promise<number> {
   let handedOver = 0;
-  for (const { activity, taskToken } of await attempts.takeOrphans()) {
+  for (const { attempt, strikeOff } of await attempts.orphans()) {
+    const { activity, taskToken } = attempt;
     const failure = ApplicationFailure.create({
       type: 'WorkerRestarted',
       message: `the worker ended in the middle of ${activity}`,
@@ -44,6 +45,7 @@ export async function handOverOrphans(client: Client, attempts: Attempts): Promi
       // Timed out, cancelled or taken over meanwhile.
       if (!(error instanceof ActivityNotFoundError)) throw error;
     }
+    await strikeOff();
   }
   return handedOver;
 }

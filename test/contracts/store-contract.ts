@@ -374,15 +374,18 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
     });
 
     describe('attempts', () => {
-      test('are orphans once their process is dead, and are handed out once', async () => {
+      test('are orphans once their process is dead, until they are struck off', async () => {
         const other = start('enter', 'sample/b/2');
         await other.first;
         const leave = await store.attempts.enter(toAttempt('sample/b/1'));
-        expect(await store.attempts.takeOrphans()).toEqual([]);
+        expect(await store.attempts.orphans()).toEqual([]);
         expect(await store.attempts.live()).toHaveLength(2);
         await other.kill();
-        expect(await store.attempts.takeOrphans()).toEqual([toAttempt('sample/b/2')]);
-        expect(await store.attempts.takeOrphans()).toEqual([]);
+        const [orphan, ...others] = await store.attempts.orphans();
+        expect(orphan?.attempt).toEqual(toAttempt('sample/b/2'));
+        expect(others).toEqual([]);
+        await orphan?.strikeOff();
+        expect(await store.attempts.orphans()).toEqual([]);
         expect(await store.attempts.live()).toEqual([toAttempt('sample/b/1')]);
         await leave();
         expect(await store.attempts.live()).toEqual([]);

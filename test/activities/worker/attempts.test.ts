@@ -19,7 +19,11 @@ function createAttempts(orphans: Attempt[] = []): Attempts & { entered: Attempt[
       entered.push(attempt);
       return async () => void entered.splice(entered.indexOf(attempt), 1);
     },
-    takeOrphans: async () => orphans.splice(0),
+    orphans: async () =>
+      orphans.map((attempt) => ({
+        attempt,
+        strikeOff: async () => void orphans.splice(orphans.indexOf(attempt), 1),
+      })),
     live: async () => entered,
   };
 }
