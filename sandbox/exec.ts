@@ -9,7 +9,7 @@ export interface ExecRequest {
   /** `NAME=value`; added to the image's own. */
   env?: string[];
   workingDirectory?: string;
-  stdin?: Uint8Array;
+  stdin?: Uint8Array | NodeJS.ReadableStream;
   timeoutMs: number;
   /** Called with each piece of output; may throw to give up. */
   onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
@@ -54,7 +54,7 @@ export async function execute(
   const onAbort = () => stream.destroy(asError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    stream.end(request.stdin ?? Buffer.alloc(0));
+    feed(stream, request.stdin);
     await demultiplex(stream, request.onOutput);
   } catch (error) {
     if (!isConnectionError(error)) throw error;
@@ -132,4 +132,16 @@ async function exitCode(exec: { inspect(options: object): Promise<unknown> }, co
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
+}
+
+function feed(
+  stream: NodeJS.WritableStream & { destroy(error: Error): void },
+  stdin: ExecRequest['stdin'],
+): void {
+  if (stdin === undefined || stdin instanceof Uint8Array) {
+    stream.end(stdin ?? Buffer.alloc(0));
+    return;
+  }
+  stdin.once('error', (error: Error) => stream.destroy(error));
+  stdin.pipe(stream);
 }
