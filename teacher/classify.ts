@@ -139,7 +139,9 @@ function toReason(failure: Failure, status: number | undefined): string {
   const words = isHtml ? 'an HTML page instead of a reply' : failure.message;
   const said =
     status === undefined || words.startsWith(String(status)) ? words : `${status} ${words}`;
-  const line = said.replaceAll(/\s+/g, ' ').trim();
+  // Some endpoints echo the request: its body, which no log or history may hold, starts at the brace.
+  const [unechoed = ''] = said.split('{');
+  const line = unechoed.replaceAll(/\s+/g, ' ').trim();
   return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON)}…` : line;
 }
 

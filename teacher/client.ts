@@ -228,7 +228,7 @@ function describe({ host, config: { model } }: Endpoint, trouble: Trouble): stri
     case 'auth':
       return (
         `The endpoint ${host} refuses our key for ${model}; ${said}. ` +
-        'Put a valid key where `apiKeyEnv` or `apiKeyFile` of the endpoint points; the batch then goes on by itself.'
+        'Correct the file of `apiKeyFile`, and the batch goes on by itself; or the variable of `apiKeyEnv`, then run: twinpatch down && twinpatch up'
       );
     case 'unknown-model':
       return (
