@@ -177,6 +177,8 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
     if (stopping !== undefined) carried.stopping = stopping;
     return continueAsNew<typeof batchWorkflow>({ ...input, window, carried });
   }
+  const end = stopping !== undefined ? 'cancelled' : exhausted ? 'budget reached' : 'finished';
+  setCurrentDetails(`**${end}** · ${ended} samples ended since it was started`);
   return { ended, exhausted, cancelled: stopping !== undefined };
 
   async function cancelLive(): Promise<void> {

@@ -221,7 +221,7 @@ function factsOf({ results, spent }: Course): string[] {
 }
 
 function costOf({ usage, costUsd }: Spent): string {
-  const price = costUsd === null ? 'unpriced' : `$${costUsd.toFixed(4)}`;
+  const price = !costUsd ? 'unpriced' : `$${costUsd.toFixed(4)}`;
   return `${usage.inputTokens + usage.outputTokens} tokens, ${price}`;
 }
 
