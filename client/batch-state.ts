@@ -72,7 +72,7 @@ export async function readBatchState(
       inputTokens: total.usage.inputTokens,
       cachedInputTokens: total.usage.cachedInputTokens,
       outputTokens: total.usage.outputTokens,
-      costUsd: total.costUsd,
+      costUsd: isPriced(batch) ? total.costUsd : null,
     },
   };
 }
@@ -83,6 +83,10 @@ export function isFinished({ unfinished, held, infrastructure }: Yield): boolean
 }
 
 // --- internal ---
+
+function isPriced({ config: { teacher } }: BatchRecord): boolean {
+  return teacher.price !== undefined;
+}
 
 /** Undefined when the batch does not run. */
 async function readProgress(client: Client, batchId: string): Promise<BatchProgress | undefined> {

@@ -1,5 +1,6 @@
 /** The ended samples of a batch as an export is fed: verdicts from the summary, rollouts read from the store when asked for. */
 
+import { basename, isAbsolute } from 'node:path';
 import type { FinishedSample, RolloutSide } from '../dataset/select.ts';
 import type { RolloutResult, Sample, SampleEnd, SelfCheckResult } from '../domain/sample.ts';
 import { samplingOf } from '../domain/stage-key.ts';
@@ -66,7 +67,8 @@ function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generat
   const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher);
   return {
     batch: batch.id,
-    repository: batch.repository,
+    // A path of this machine says nothing to those who get the rows.
+    repository: isAbsolute(batch.repository) ? basename(batch.repository) : batch.repository,
     commit: sample.commit,
     file: sample.target.file,
     function: sample.target.name,

@@ -8,6 +8,7 @@ import { type FunctionRecord, listFunctions } from '../repository/functions.ts';
 import { type PlannedCommit, planSamples } from '../repository/plan.ts';
 import { writeSnapshot } from '../repository/snapshot.ts';
 import type { LeftOut, Source } from '../repository/source-file.ts';
+import { redactCredentials } from '../repository/git.ts';
 import { openSource } from '../repository/source.ts';
 import { compareConfigs, renderChange } from './config-changes.ts';
 import { CliError, EXIT } from './errors.ts';
@@ -40,7 +41,8 @@ export interface Ingested {
  */
 export async function ingest(input: IngestInput): Promise<Ingested> {
   const { store, onProgress } = input;
-  const config = withSamples(input.config, input.samples);
+  // What is stored names the source without its password; the source itself is opened with it.
+  const config = withoutCredentials(withSamples(input.config, input.samples));
   const known = await store.batches.get(config.name);
   const batch =
     known === undefined
@@ -87,10 +89,15 @@ export function withSamples(config: BatchConfig, samples: number | undefined): B
 
 // --- internal ---
 
+function withoutCredentials(config: BatchConfig): BatchConfig {
+  const source = redactCredentials(config.repository.source);
+  return { ...config, repository: { ...config.repository, source } };
+}
+
 async function begin(config: BatchConfig, input: IngestInput): Promise<BatchRecord> {
   const { store, cacheDir, onProgress, signal } = input;
   onProgress(`reading ${config.repository.source}`);
-  const source = await openSource(config.repository.source, {
+  const source = await openSource(input.config.repository.source, {
     cacheDir,
     ...(signal !== undefined && { signal }),
   });

@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { batchWorkflowId, MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
 import type { BatchRecord } from '../domain/store.ts';
-import { type BatchInput, resumeSignal } from '../workflows/messages.ts';
+import { type BatchInput, resizeSignal, resumeSignal } from '../workflows/messages.ts';
 import {
   connectClient,
   existingServer,
@@ -14,6 +14,7 @@ import {
   usualPort,
 } from './server.ts';
 import { startWorker } from './worker.ts';
+import { DEFAULT_WINDOW } from './window.ts';
 import type { Workspace } from './workspace.ts';
 
 /** temporal.api.enums.v1.TaskQueueType */
@@ -65,10 +66,10 @@ export async function findRunning(
 export async function startBatch(
   client: Client,
   { id, repository }: BatchRecord,
-  window: number,
+  window: number | undefined,
 ): Promise<void> {
-  const input: BatchInput = { batchId: id, repository, window };
-  await client.workflow.signalWithStart('batchWorkflow', {
+  const input: BatchInput = { batchId: id, repository, window: window ?? DEFAULT_WINDOW };
+  const handle = await client.workflow.signalWithStart('batchWorkflow', {
     taskQueue: MAIN_QUEUE,
     workflowId: batchWorkflowId(id),
     args: [input],
@@ -79,6 +80,7 @@ export async function startBatch(
     staticSummary: `batch ${id} of ${repository}`,
     typedSearchAttributes: batchAttributes(id, repository),
   });
+  if (window !== undefined) await handle.signal(resizeSignal, window);
 }
 
 // --- internal ---

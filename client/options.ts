@@ -49,3 +49,12 @@ export function parseUsd(value: string): number {
   }
   return usd;
 }
+
+/** A port whose neighbour 1,000 above, for the UI, exists too. Throws InvalidArgumentError. */
+export function parsePort(value: string): number {
+  const port = parseCount(value);
+  if (port > MAX_PORT) throw new InvalidArgumentError(`Give a port from 1 to ${MAX_PORT}.`);
+  return port;
+}
+
+const MAX_PORT = 65_535 - 1000;

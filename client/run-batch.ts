@@ -9,7 +9,6 @@ import { follow } from './follow.ts';
 import { bringUp, type Running, type ServerOptions, startBatch } from './launch.ts';
 import { type Io, note, printJson } from './output.ts';
 import { printYield } from './print-yield.ts';
-import { DEFAULT_WINDOW } from './window.ts';
 import type { Session } from './session.ts';
 
 export interface RunOptions extends ServerOptions {
@@ -50,7 +49,7 @@ export async function runBatch(
   const running = await bringUp(workspace, options, (line) => void note(io, line));
   const { client } = running;
   try {
-    await startBatch(client, batch, options.window ?? DEFAULT_WINDOW);
+    await startBatch(client, batch, options.window);
     if (running.server.ui !== undefined) await note(io, `Temporal UI: ${uiOf(running, batch)}`);
     if (options.detach === true) {
       await note(
@@ -75,8 +74,10 @@ export async function runBatch(
   }
 }
 
+/** Infrastructure trouble is a failure even where other samples are done. */
 export function exitCodeOf(state: BatchState): number {
-  return state.verdicts['held:budget'] === undefined ? EXIT.done : EXIT.budgetReached;
+  if (state.verdicts['held:budget'] !== undefined) return EXIT.budgetReached;
+  return state.infrastructure > 0 ? EXIT.failed : EXIT.done;
 }
 
 /** The batch's page in the UI of the embedded server. */

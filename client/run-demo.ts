@@ -3,7 +3,6 @@
 import { resolve } from 'node:path';
 import { ensureBaseImage } from '../scripts/base-image.mjs';
 import { ensureDockerEngine } from '../scripts/docker-engine.mjs';
-import { isContentVerdict } from '../domain/outcome.ts';
 import { openStore } from '../store/open.ts';
 import { demoConfig, type DemoOptions } from './demo-config.ts';
 import { exportBatch } from './export-batch.ts';
@@ -68,7 +67,8 @@ export async function runDemo(
     minRecall: ACCEPTED_RECALL,
     recallMode: 'exact',
   });
-  if (!options.json) await printYield(io, store, batch, state);
+  // With --json the table goes beside the progress: stdout's last line is the summary.
+  await printYield(options.json ? { ...io, stdout: io.stderr } : io, store, batch, state);
   process.exitCode = exitCodeOf(state);
   const { planned, verified, accepted, unverifiable, held, infrastructure } = state;
   const rows = manifest.t1.rows + manifest.t2.rows;
@@ -105,7 +105,7 @@ export async function runDemo(
     let first = '';
     for await (const { sample, end } of samplesWithEnds(store, batch.id)) {
       if (end?.verdict.kind === 'verified') return sample.key;
-      if (end !== undefined && isContentVerdict(end.verdict)) first ||= sample.key;
+      if (end !== undefined) first ||= sample.key;
     }
     return first;
   }

@@ -3,7 +3,14 @@
 import type { Command } from '@commander-js/extra-typings';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note, print } from '../output.ts';
-import { collect, parseCount, JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
+import {
+  collect,
+  parseCount,
+  parsePort,
+  JSON_OPTION,
+  STORE_OPTION,
+  TEMPORAL_OPTION,
+} from '../options.ts';
 
 export function registerPause(program: Command, io: Io): void {
   program
@@ -54,7 +61,7 @@ export function registerResume(program: Command, io: Io): void {
     .option('--detach', 'return at once')
     .option(...STORE_OPTION)
     .option(...TEMPORAL_OPTION)
-    .option('--port <port>', 'port of the embedded server, when it has to be started', parseCount)
+    .option('--port <port>', 'port of the embedded server, when it has to be started', parsePort)
     .option('--slots <n>', 'rollouts at once, when a worker has to be started', parseCount)
     .option(...JSON_OPTION)
     .addHelpText('after', '\nExample:\n  $ twinpatch resume headers')
@@ -89,6 +96,11 @@ export function registerRetry(program: Command, io: Io): void {
       const { openSession, requireBatch } = await import('../session.ts');
       const { runToEnd } = await import('../run-batch.ts');
       const { renewWhere } = await import('../retry.ts');
+      if (options.where.length === 0) {
+        throw new CliError(EXIT.usage, 'which samples? — give --where', {
+          next: 'twinpatch retry --help',
+        });
+      }
       const session = await openSession(io, options);
       const batch = await requireBatch(session.store, name);
       const renewed = await renewWhere(session.store, batch.id, options.where);

@@ -2,7 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseBatchName, parseCount, JSON_OPTION, STORE_OPTION } from '../options.ts';
+import { parseBatchName, parseCount, parsePort, JSON_OPTION, STORE_OPTION } from '../options.ts';
 
 const SAMPLES = 8;
 
@@ -16,7 +16,7 @@ export function registerDemo(program: Command, io: Io): void {
       'repository to use (default: the sources of an installed package)',
     )
     .option('--name <name>', 'name of the batch', parseBatchName)
-    .option('--port <port>', 'port of the embedded server, when it has to be started', parseCount)
+    .option('--port <port>', 'port of the embedded server, when it has to be started', parsePort)
     .option('--slots <n>', 'rollouts at once, when a worker has to be started', parseCount)
     .option(...STORE_OPTION)
     .option(...JSON_OPTION)

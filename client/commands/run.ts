@@ -7,6 +7,7 @@ import {
   collect,
   parseBatchName,
   parseCount,
+  parsePort,
   parseUsd,
   JSON_OPTION,
   TEMPORAL_OPTION,
@@ -23,7 +24,7 @@ export function registerRun(program: Command, io: Io): void {
     .option('--set <key=value>', 'set a value of the configuration; repeatable', collect, [])
     .option('--window <n>', 'samples under way at once', parseCount)
     .option('--slots <n>', 'rollouts at once, when a worker has to be started', parseCount)
-    .option('--port <port>', 'port of the embedded server, when it has to be started', parseCount)
+    .option('--port <port>', 'port of the embedded server, when it has to be started', parsePort)
     .option(...TEMPORAL_OPTION)
     .option('--detach', 'return when the batch has been started')
     .option(...JSON_OPTION)

@@ -2,7 +2,7 @@
 
 import type { Command } from '@commander-js/extra-typings';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseCount, JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
+import { parseCount, parsePort, JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
 
 export function registerUp(program: Command, io: Io): void {
   program
@@ -13,7 +13,7 @@ export function registerUp(program: Command, io: Io): void {
     .option(
       '--port <port>',
       'port of the embedded server (default: as last time, else 7233; the UI is 1000 above)',
-      parseCount,
+      parsePort,
     )
     .option('--slots <n>', 'rollouts at once (default: by cores and memory)', parseCount)
     .option(...JSON_OPTION)
