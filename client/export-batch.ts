@@ -4,9 +4,10 @@ import { checkDataset } from '../dataset/check.ts';
 import type { DatasetManifest } from '../dataset/manifest.ts';
 import { DatasetError } from '../dataset/folder.ts';
 import { writeDataset } from '../dataset/write.ts';
+import { modelOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { CliError, EXIT } from './errors.ts';
-import { finishedSamples } from './finished-samples.ts';
+import { finishedSamples, publicName } from './finished-samples.ts';
 
 export interface ExportOptions {
   minRecall: number;
@@ -22,7 +23,20 @@ export async function exportBatch(
   { minRecall, recallMode, check }: ExportOptions,
 ): Promise<{ manifest: DatasetManifest; problems: string[] }> {
   const planned = await store.batches.planned(batch.id);
-  const options = { directory, minRecall, recallMode, planned };
+  const { config, id, commits } = batch;
+  const options = {
+    directory,
+    minRecall,
+    recallMode,
+    planned,
+    batch: {
+      id,
+      repository: publicName(batch),
+      commits: commits.map(({ commit }) => commit),
+      seed: config.targets.seed,
+      model: modelOf(config.teacher),
+    },
+  };
   const manifest = await writeDataset(finishedSamples(store, batch), options).catch(
     (error: unknown) => {
       if (error instanceof DatasetError)

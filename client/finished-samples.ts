@@ -18,6 +18,11 @@ export async function* finishedSamples(
   }
 }
 
+/** The repository as rows and manifests name it: a path of this machine says nothing to those who get them. */
+export function publicName({ repository }: BatchRecord): string {
+  return isAbsolute(repository) ? basename(repository) : repository;
+}
+
 // --- internal ---
 
 async function toFinished(
@@ -67,8 +72,7 @@ function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generat
   const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher);
   return {
     batch: batch.id,
-    // A path of this machine says nothing to those who get the rows.
-    repository: isAbsolute(batch.repository) ? basename(batch.repository) : batch.repository,
+    repository: publicName(batch),
     commit: sample.commit,
     file: sample.target.file,
     function: sample.target.name,

@@ -16,6 +16,14 @@ export const manifestSchema = z.strictObject({
   format: z.literal('hermes'),
   /** True where the scripted teacher wrote the rows: never training data. */
   simulated: z.boolean(),
+  /** What the plan was of. */
+  batch: z.strictObject({
+    id: z.string(),
+    repository: z.string(),
+    commits: z.array(z.string()),
+    seed: z.int(),
+    model: z.string(),
+  }),
   options: z.strictObject({
     minRecall: z.number().min(0).max(1),
     recallMode: z.enum(['exact', 'sera']),

@@ -40,6 +40,8 @@ export type SelectionLoss =
   | 'duplicate'
   | 'no-rollout'
   | 'not-submitted'
+  /** Rollout 1 submitted no patch that could be checked. */
+  | 'unusable-patch'
   | 'self-check'
   | 'no-recall'
   | 'below-min-recall';
@@ -54,6 +56,7 @@ export function selectT1(sample: FinishedSample): Selection {
     return { lost: 'duplicate' };
   if (!t1) return { lost: 'no-rollout' };
   if (t1.status !== 'submitted') return { lost: 'not-submitted' };
+  if (sample.selfCheck === undefined) return { lost: 'unusable-patch' };
   return sample.selfCheck === 'yes' ? { side: t1 } : { lost: 'self-check' };
 }
 

@@ -26,6 +26,8 @@ import {
 export interface WriteOptions extends SelectOptions {
   /** Made or replaced; it may hold nothing but an earlier export. */
   directory: string;
+  /** What the plan was of, for the manifest. */
+  batch: DatasetManifest['batch'];
   /** Samples in the plan; those that `samples` does not bring are counted as unfinished. */
   planned: number;
 }
@@ -54,7 +56,7 @@ const BUFFER_BYTES = 1 << 20;
 async function writeRows(
   samples: AsyncIterable<FinishedSample>,
   folder: string,
-  { minRecall, recallMode, planned }: WriteOptions,
+  { minRecall, recallMode, planned, batch }: WriteOptions,
 ): Promise<DatasetManifest> {
   const counts = emptySampleCounts(planned);
   const t1: RowCounts = { rows: 0, lost: {} };
@@ -83,6 +85,7 @@ async function writeRows(
       formatVersion: 1,
       format: 'hermes',
       simulated,
+      batch,
       options,
       samples: counts,
       t1,

@@ -8,6 +8,8 @@ import type { FinishedSample } from '../../dataset/select.ts';
 import { writeDataset } from '../../dataset/write.ts';
 import { answer, call, opening, sample, side, stream, trajectory } from './fixtures.ts';
 
+const BATCH = { id: 'b', repository: 'r', commits: ['c1'], seed: 7, model: 'm' };
+
 let home: string;
 let directory: string;
 beforeEach(async () => {
@@ -17,7 +19,13 @@ beforeEach(async () => {
 afterEach(() => rm(home, { recursive: true }));
 
 function write(samples: FinishedSample[], planned = samples.length, minRecall = 0.5) {
-  return writeDataset(stream(samples), { directory, planned, minRecall, recallMode: 'exact' });
+  return writeDataset(stream(samples), {
+    directory,
+    batch: BATCH,
+    planned,
+    minRecall,
+    recallMode: 'exact',
+  });
 }
 
 async function readRows(name: string): Promise<string[]> {
@@ -93,7 +101,13 @@ describe('writeDataset', () => {
   test('the threshold itself is enough, and the other measure can be asked for', async () => {
     expect((await write([sample('s1')], 1, 0.75)).t2.rows).toBe(1);
     expect((await write([sample('s1')], 1, 0.76)).t2.rows).toBe(0);
-    const options = { directory, planned: 1, minRecall: 1, recallMode: 'sera' } as const;
+    const options = {
+      directory,
+      batch: BATCH,
+      planned: 1,
+      minRecall: 1,
+      recallMode: 'sera',
+    } as const;
     expect((await writeDataset(stream([sample('s1')]), options)).t2.rows).toBe(1);
   });
 
