@@ -9,6 +9,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           include: [
             'test/{domain,agent,dataset,repository,client,teacher,workflows,activities,store}/**/*.test.ts',
             'test/contracts/**/*.fake.test.ts',
@@ -20,6 +21,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'system',
+          sequence: { groupOrder: 1 },
           include: [
             'test/contracts/**/*.docker.test.ts',
             'test/{sandbox,server,integration}/**/*.test.ts',
@@ -33,6 +35,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'stress',
+          sequence: { groupOrder: 2 },
           include: ['test/stress/**/*.test.ts'],
           testTimeout: 3_600_000,
           hookTimeout: 600_000,
