@@ -93,5 +93,5 @@ export function rolloutName(
 // --- internal ---
 
 function generationSuffix({ generation }: StageInput): string {
-  return generation === 1 ? '' : `~${generation}`;
+  return generation === 1 ? '' : `.g${generation}`;
 }
