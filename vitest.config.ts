@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Layers of tests by what they need: `unit` needs nothing; `system` the engine and the server; `stress` runs the system loops at full counts. */
+/** Layers of tests by what they need: `unit` needs nothing; `system` the engine and the server. */
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -29,17 +29,6 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 240_000,
           maxWorkers: 2,
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'stress',
-          sequence: { groupOrder: 2 },
-          include: ['test/stress/**/*.test.ts'],
-          testTimeout: 3_600_000,
-          hookTimeout: 600_000,
-          maxWorkers: 1,
         },
       },
     ],
