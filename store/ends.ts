@@ -18,6 +18,12 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
     return names.filter((name) => name.endsWith('.renewed')).length + 1;
   }
 
+  async function append(batchId: string, line: SampleEnd | Renewal): Promise<void> {
+    const log = logOf(join(summary(batchId), `${ownerName(thisProcess())}.jsonl`));
+    await log.append(line);
+    await log.sync();
+  }
+
   return {
     generation,
 
@@ -25,9 +31,7 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
       const written = isContentVerdict(end.verdict)
         ? await ledger.put({ batchId, sampleKey: end.key, name: `end-${end.generation}` }, end)
         : end;
-      const log = logOf(join(summary(batchId), `${ownerName(thisProcess())}.jsonl`));
-      await log.append(written);
-      await log.sync();
+      await append(batchId, written);
       return written;
     },
 
@@ -39,12 +43,20 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
 
     async read(batchId) {
       const ends = new Map<string, SampleEnd>();
+      const renewals = new Map<string, number>();
       for (const name of await listFolder(summary(batchId))) {
         const text = (await readIfThere(join(summary(batchId), name)))?.toString() ?? '';
-        for (const end of parseLines<SampleEnd>(text)) {
-          const known = ends.get(end.key);
-          if (known === undefined || counts(end, known)) ends.set(end.key, end);
+        for (const line of parseLines<SampleEnd | Renewal>(text)) {
+          if ('renewedTo' in line) {
+            renewals.set(line.key, Math.max(line.renewedTo, renewals.get(line.key) ?? 0));
+            continue;
+          }
+          const known = ends.get(line.key);
+          if (known === undefined || counts(line, known)) ends.set(line.key, line);
         }
+      }
+      for (const [key, renewedTo] of renewals) {
+        if ((ends.get(key)?.generation ?? 0) < renewedTo) ends.delete(key);
       }
       return ends;
     },
@@ -52,12 +64,19 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
     async renew(batchId, sampleKey) {
       const current = await generation(batchId, sampleKey);
       await writeOnce(join(sampleFolder(batches, batchId, sampleKey), `${current}.renewed`), '');
+      await append(batchId, { key: sampleKey, renewedTo: current + 1 });
       return current + 1;
     },
   };
 }
 
 // --- internal ---
+
+/** A line of the summary that takes back the ends of earlier generations. */
+interface Renewal {
+  key: string;
+  renewedTo: number;
+}
 
 /** Whether an end stands for its sample rather than the one known so far. */
 function counts(end: SampleEnd, known: SampleEnd): boolean {

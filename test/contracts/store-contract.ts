@@ -346,6 +346,7 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         expect(await store.ends.renew('b', sample)).toBe(2);
         expect(await store.ends.generation('b', sample)).toBe(2);
         expect(await store.ends.isFinal('b', sample)).toBe(false);
+        expect(await shown()).toBeUndefined();
         await store.ends.record('b', toEnd(sample, { generation: 2, verdict: no! }));
         expect(await shown()).toBe('unverifiable:self-check');
         expect(await store.ends.isFinal('b', sample)).toBe(true);
