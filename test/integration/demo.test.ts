@@ -71,9 +71,9 @@ describe('twinpatch demo in an empty folder', () => {
 
   it('has nothing left to do the second time, and needs no server for that', async () => {
     await product.run(['down']);
-    const startedAt = Date.now();
     const second = await product.run(['demo', '--json']);
-    expect(Date.now() - startedAt).toBeLessThan(5_000);
+    // Against the first run, because a shared machine says little in seconds.
+    expect(summaryOf(second).seconds).toBeLessThan(summaryOf(first).seconds / 4);
     expect(second).toMatchObject({ code: 0 });
     expect(second.stderr).toContain('nothing is left to do');
     expect({ ...summaryOf(second), seconds: 0 }).toEqual({ ...summaryOf(first), seconds: 0 });
