@@ -21,6 +21,20 @@ export async function bundleWorkflows(): Promise<string> {
   return code;
 }
 
+/** Writes the bundle for the package: its source map names no folder of the machine that built it. */
 export async function buildBundle(file: string): Promise<void> {
-  await writeFile(file, await bundleWorkflows());
+  const code = await bundleWorkflows();
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  await writeFile(
+    file,
+    code.replace(INLINE_MAP, (_map, encoded: string) => {
+      const map = Buffer.from(encoded, 'base64').toString('utf8').replaceAll(root, '');
+      return `base64,${Buffer.from(map).toString('base64')}`;
+    }),
+  );
 }
+
+// --- internal ---
+
+const INLINE_MAP =
+  /(?<=sourceMappingURL=data:application\/json;charset=utf-8;)base64,([A-Za-z0-9+/=]+)/;
