@@ -14,7 +14,8 @@ export default defineConfig({
             'test/{domain,agent,dataset,repository,client,teacher,workflows,activities,store}/**/*.test.ts',
             'test/contracts/**/*.fake.test.ts',
           ],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
