@@ -95,9 +95,9 @@ export function createTeachers(
 
 // --- internal ---
 
-function describeWait(wait: { endpoint: string; reason: string; untilMs: number }): string {
-  const until = new Date(wait.untilMs).toISOString().slice(11, 19);
-  return `${wait.endpoint}: ${wait.reason}; next try at ${until} UTC`;
+/** Without the time of the next try: samples that wait for the same are counted together, and shown once. */
+function describeWait({ endpoint, reason }: { endpoint: string; reason: string }): string {
+  return `${endpoint}: ${reason}; it is tried again until it answers`;
 }
 
 async function readKeyFile(path: string): Promise<string> {
