@@ -63,6 +63,7 @@ async function readTree(engine: Engine, image: string): Promise<NodeJS.ReadableS
       if (name !== '') pack.entry({ ...entry.header, name }, Buffer.concat(content));
     }
     pack.finalize();
+    // A stream of streamx: it works as Node's, and its types don't say so.
     return pack as unknown as NodeJS.ReadableStream;
   } finally {
     await container.remove({ force: true });

@@ -33,6 +33,7 @@ export function toRepositoryTar(): NodeJS.ReadableStream {
     add(`inventory/module_${name}.py`, toModule(index));
   }
   pack.finalize();
+  // A stream of streamx: it works as Node's, and its types don't say so.
   return pack as unknown as NodeJS.ReadableStream;
 }
 

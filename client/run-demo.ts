@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { ensureBaseImage } from '../scripts/base-image.mjs';
 import { ensureDockerEngine } from '../scripts/docker-engine.mjs';
+import type { Counts } from '../domain/sample.ts';
 import { openStore } from '../store/open.ts';
 import { demoConfig, type DemoOptions } from './demo-config.ts';
 import { exportBatch } from './export-batch.ts';
@@ -15,14 +16,8 @@ import { findEmbeddedServer } from './server.ts';
 import { defaultStore, workspaceOf } from './workspace.ts';
 import { ACCEPTED_RECALL, samplesWithEnds } from './yield.ts';
 
-export interface DemoSummary {
+export interface DemoSummary extends Counts {
   batch: string;
-  planned: number;
-  verified: number;
-  accepted: number;
-  unverifiable: number;
-  held: number;
-  infrastructure: number;
   /** Rows of both files. */
   rows: number;
   /** Folder of the rows. */

@@ -101,6 +101,7 @@ async function buildDockerfile(
     const stream = await call(
       'image build',
       () =>
+        // A stream of streamx: it works as Node's, and its types don't say so.
         engine.docker.buildImage(context as unknown as NodeJS.ReadableStream, {
           t: tag,
           rm: true,

@@ -155,11 +155,12 @@ export async function whyLost(engine: Engine, container: string): Promise<string
   }
 }
 
-/** An engine's answer about a container in the contract's terms: gone, stopped or paused is SandboxLost, trouble is EngineUnavailable. */
+/** An engine's answer about a container in the contract's terms: gone, stopped or paused is SandboxLost, trouble is EngineUnavailable; a request it refuses is a bug, and stays what it is. */
 export function toSandboxError(error: unknown, container: string): unknown {
   const status = statusOf(error);
   if (status === undefined) return error;
   const reason = String((error as Error).message);
+  if (status >= 400 && status < 500 && status !== 404 && status !== 409) return error;
   return status === 404 || status === 409
     ? new SandboxLost(`Sandbox ${container.slice(0, 12)} is lost: ${reason}`, { cause: error })
     : new EngineUnavailable(`The engine failed for sandbox ${container.slice(0, 12)}: ${reason}`, {

@@ -177,6 +177,7 @@ async function fetchTree(
         .getContainer(container)
         .getArchive({ path: `${REPOSITORY_PATH}/${toText(path)}`.replace(/\/$/, ''), abortSignal }),
     { timeoutMs: leftMs },
+    // The engine's answer can be destroyed, which dockerode's type leaves out.
   )) as unknown as EngineStream;
   const timer = setTimeout(
     () => stream.destroy(new EngineUnavailable('The engine sent an archive too slowly.')),

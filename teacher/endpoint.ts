@@ -62,6 +62,7 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
     );
     try {
       const body = toRequestBody(request, config.model, teacher, isStreamed);
+      // Fields that some endpoints know and the package's type doesn't.
       const response = await client.chat.completions
         .create(body as unknown as OpenAI.ChatCompletionCreateParams, {
           signal: watch.signal,
@@ -105,6 +106,7 @@ async function readReply(response: Response, watch: Watch, onFirstByte: () => vo
 
 async function* watched(response: Response, watch: Watch, onFirstByte: () => void) {
   let size = 0;
+  // Node's web streams can be iterated; the DOM's type of them can't.
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
     if (size === 0) onFirstByte();
     watch.touch();

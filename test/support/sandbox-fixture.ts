@@ -31,6 +31,7 @@ export function toTar(tree: Record<string, string | Buffer | TreeFile>): NodeJS.
     else pack.entry({ name, mode: file.mode ?? 0o644 }, file.content ?? '');
   }
   pack.finalize();
+  // A stream of streamx: it works as Node's, and its types don't say so.
   return pack as unknown as NodeJS.ReadableStream;
 }
 

@@ -35,6 +35,7 @@ test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s',
     taskToken: Buffer.from('token'),
     workflowExecution: { workflowId: 'sample/b/1', runId: 'r' },
   };
+  // The interceptor reads nothing but the info.
   const { inbound } = trackAttempts(attempts)({ info } as unknown as Context);
   const next: Next<ActivityInboundCallsInterceptor, 'execute'> = async () => {
     expect(attempts.entered).toEqual([
@@ -60,6 +61,7 @@ test('what a dead worker left is failed by its token, to be dispatched again at 
     },
   };
   const attempts = createAttempts([orphan('stale'), orphan('waiting')]);
+  // Of the client only the completion of activities is asked.
   const handedOver = await handOverOrphans({ activity } as unknown as Client, attempts);
   expect(handedOver).toBe(1);
   expect(failed).toMatchObject([
