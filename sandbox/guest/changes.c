@@ -1,0 +1,280 @@
+/* What a sandbox's owner changed below the repository, and its contents. The kernel's own change time tells: nothing inside can
+ * set it, and a clock that was set back is allowed for. More than changed may be told, never less. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+/* File times come from a clock that may lag behind by a tick. */
+#define MARGIN_US 100000
+#define MAX_DEPTH 256
+
+struct folder {
+  uint64_t path, inode;
+};
+
+static struct folder *folders;
+static size_t folder_count, folder_room;
+static int64_t started_us, least_offset_us = INT64_MAX;
+
+static int64_t clock_us(clockid_t id) {
+  struct timespec now;
+  clock_gettime(id, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void watch_clock(void) {
+  int64_t offset = clock_us(CLOCK_REALTIME) - clock_us(CLOCK_MONOTONIC);
+  if (offset < least_offset_us) least_offset_us = offset;
+}
+
+static bool is_changed(const struct stat *file) {
+  int64_t at = (int64_t)file->st_ctim.tv_sec * 1000000 + file->st_ctim.tv_nsec / 1000;
+  return at >= started_us + least_offset_us - MARGIN_US;
+}
+
+static uint64_t hash_path(uint64_t parent, const char *name) {
+  uint64_t hash = (parent ^ '/') * 1099511628211u;
+  for (; *name != 0; name++) hash = (hash ^ (uint8_t)*name) * 1099511628211u;
+  return hash;
+}
+
+static int compare_folders(const void *one, const void *other) {
+  const struct folder *a = one, *b = other;
+  if (a->path != b->path) return a->path < b->path ? -1 : 1;
+  return a->inode == b->inode ? 0 : a->inode < b->inode ? -1 : 1;
+}
+
+static bool is_remembered(uint64_t path, ino_t inode) {
+  struct folder wanted = {path, inode};
+  return folder_count > 0 && bsearch(&wanted, folders, folder_count, sizeof *folders, compare_folders) != NULL;
+}
+
+static bool is_dots(const char *name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
+
+static int open_folder(int parent, const char *name) {
+  return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void remember_below(int parent, const char *name, uint64_t path, int depth) {
+  int fd = open_folder(parent, name);
+  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+  if (entries == NULL) {
+    if (fd >= 0) close(fd);
+    return;
+  }
+  struct stat file;
+  if (folder_count == folder_room) {
+    folder_room = folder_room == 0 ? 1024 : folder_room * 2;
+    struct folder *more = realloc(folders, folder_room * sizeof *folders);
+    if (more != NULL) folders = more;
+    else folder_room = folder_count;
+  }
+  if (folder_count < folder_room && fstat(fd, &file) == 0) folders[folder_count++] = (struct folder){path, file.st_ino};
+  for (struct dirent *entry; depth < MAX_DEPTH && (entry = readdir(entries)) != NULL;) {
+    if ((entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) || is_dots(entry->d_name) || strcmp(entry->d_name, ".git") == 0)
+      continue;
+    remember_below(fd, entry->d_name, hash_path(path, entry->d_name), depth + 1);
+  }
+  closedir(entries);
+}
+
+void remember_folders(void) {
+  started_us = clock_us(CLOCK_MONOTONIC);
+  watch_clock();
+  /* Root without its capabilities may not look into a folder of the agent's alone; the agent may. */
+  if (setresuid(agent.uid, agent.uid, 0) != 0) abort();
+  remember_below(AT_FDCWD, REPOSITORY, 0, 0);
+  if (setresuid(0, 0, 0) != 0) abort();
+  qsort(folders, folder_count, sizeof *folders, compare_folders);
+}
+
+static void raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Opens what the agent closed to itself, as its owner may, and gives its mode back. */
+static int open_closed(int parent, const char *name, int flags, mode_t needed) {
+  int fd = openat(parent, name, flags | O_NOFOLLOW | O_CLOEXEC);
+  struct stat file;
+  if (fd >= 0 || errno != EACCES || fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(file.st_mode)) return fd;
+  if (fchmodat(parent, name, (file.st_mode | needed) & 07777, 0) != 0) return -1;
+  fd = openat(parent, name, flags | O_NOFOLLOW | O_CLOEXEC);
+  fchmodat(parent, name, file.st_mode & 07777, 0);
+  return fd;
+}
+
+struct walk {
+  struct buffer *reply;
+  char *path;
+  size_t length, room;
+};
+
+static bool enter(struct walk *walk, const char *name) {
+  size_t length = strlen(name);
+  while (walk->length + length + 2 > walk->room) {
+    char *more = realloc(walk->path, walk->room * 2 + 256);
+    if (more == NULL) return false;
+    walk->path = more;
+    walk->room = walk->room * 2 + 256;
+  }
+  if (walk->length > 0) walk->path[walk->length++] = '/';
+  memcpy(walk->path + walk->length, name, length);
+  walk->length += length;
+  return true;
+}
+
+static uint8_t kind_of(mode_t mode) { return S_ISREG(mode) ? 'f' : S_ISLNK(mode) ? 'l' : S_ISDIR(mode) ? 'd' : 'o'; }
+
+/* A record: u8 kind, u8 changed, u64 size, string path. A folder that changed is told as 'D', and then each of its entries, so
+ * that those that are gone can be told; of other folders only the entries that changed. */
+static void put_record(struct walk *walk, uint8_t kind, bool changed, uint64_t size) {
+  put_u8(walk->reply, kind);
+  put_u8(walk->reply, changed);
+  put_u64(walk->reply, size);
+  put_text(walk->reply, walk->path, walk->length);
+}
+
+static void changes_below(struct walk *walk, int parent, const char *name, uint64_t hash, bool is_new, int depth) {
+  if (depth > MAX_DEPTH) {
+    walk->reply->failed = true;
+    return;
+  }
+  int fd = open_closed(parent, name, O_RDONLY | O_DIRECTORY, 0700);
+  struct stat folder;
+  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+  if (entries == NULL || fstat(fd, &folder) != 0) {
+    if (entries != NULL) closedir(entries);
+    else if (fd >= 0) close(fd);
+    return;
+  }
+  /* A folder that was moved here brings its entries along, whose own change times are old. */
+  bool is_moved = is_new || !is_remembered(hash, folder.st_ino);
+  bool is_told = is_moved || is_changed(&folder);
+  if (is_told) put_record(walk, 'D', true, 0);
+  /* Names may be read without the right to look at what they name. */
+  bool is_closed = (folder.st_mode & 0100) == 0 && folder.st_uid == agent.uid && fchmod(fd, (folder.st_mode | 0700) & 07777) == 0;
+  for (struct dirent *entry; !walk->reply->failed && (entry = readdir(entries)) != NULL;) {
+    struct stat file;
+    if (is_dots(entry->d_name) || strcmp(entry->d_name, ".git") == 0) continue;
+    if (fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    size_t length = walk->length;
+    if (!enter(walk, entry->d_name)) walk->reply->failed = true;
+    bool changed = is_moved || is_changed(&file);
+    if (is_told || (changed && !S_ISDIR(file.st_mode))) put_record(walk, kind_of(file.st_mode), changed, (uint64_t)file.st_size);
+    if (S_ISDIR(file.st_mode)) changes_below(walk, fd, entry->d_name, hash_path(hash, entry->d_name), is_moved, depth + 1);
+    walk->length = length;
+  }
+  if (is_closed) fchmod(fd, folder.st_mode & 07777);
+  closedir(entries);
+}
+
+void list_changes(struct reader *body, struct buffer *reply) {
+  (void)body;
+  raise_descriptor_limit();
+  struct walk walk = {.reply = reply};
+  changes_below(&walk, AT_FDCWD, REPOSITORY, 0, false, 0);
+}
+
+/* The folder of a path below the repository, opened without following a link, and the path's last name. */
+static int open_parent(char *path, char **last) {
+  int fd = open_closed(AT_FDCWD, REPOSITORY, O_RDONLY | O_DIRECTORY, 0700);
+  char *name = path;
+  for (char *slash; fd >= 0 && (slash = strchr(name, '/')) != NULL; name = slash + 1) {
+    *slash = 0;
+    int next = open_closed(fd, name, O_RDONLY | O_DIRECTORY, 0700);
+    close(fd);
+    fd = next;
+  }
+  *last = name;
+  return fd;
+}
+
+static bool put_contents(struct buffer *to, int fd, uint64_t most) {
+  static uint8_t bytes[128 * 1024];
+  size_t length_at = to->length;
+  put_u32(to, 0);
+  uint64_t total = 0;
+  for (ssize_t got; (got = read(fd, bytes, sizeof bytes)) != 0;) {
+    if (got < 0) return false;
+    total += (uint64_t)got;
+    if (total > most) return false;
+    put_bytes(to, bytes, (size_t)got);
+  }
+  if (to->failed) return false;
+  for (int i = 0; i < 4; i++) to->bytes[length_at + (size_t)i] = (uint8_t)(total >> (8 * i));
+  return true;
+}
+
+/* For each path: u8 kind ('-': not there), u8 executable, string contents or link text. */
+void fetch_files(struct reader *body, struct buffer *reply) {
+  uint64_t most = get_u64(body);
+  uint32_t count = get_u32(body);
+  raise_descriptor_limit();
+  for (uint32_t i = 0; i < count && !reply->failed; i++) {
+    char *path = to_cstring(get_text(body)), *name = path;
+    struct stat file = {0};
+    int parent = path == NULL ? -1 : open_parent(path, &name);
+    bool is_there = parent >= 0 && fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) == 0;
+    uint8_t kind = is_there ? kind_of(file.st_mode) : '-';
+    put_u8(reply, kind);
+    put_u8(reply, (file.st_mode & S_IXUSR) != 0);
+    if (kind == 'f') {
+      int fd = open_closed(parent, name, O_RDONLY | O_NONBLOCK, 0400);
+      if (fd < 0 || (uint64_t)file.st_size > most || !put_contents(reply, fd, most)) reply->failed = true;
+      else most -= (uint64_t)file.st_size < most ? (uint64_t)file.st_size : most;
+      if (fd >= 0) close(fd);
+    } else if (kind == 'l') {
+      static char link[PATH_MAX];
+      ssize_t got = readlinkat(parent, name, link, sizeof link);
+      put_text(reply, link, got < 0 ? 0 : (size_t)got);
+    } else {
+      put_u32(reply, 0);
+    }
+    if (parent >= 0) close(parent);
+    free(path);
+  }
+}
+
+static void usage_below(int parent, const char *name, dev_t device, uint64_t *bytes, uint64_t *inodes, int depth) {
+  int fd = open_folder(parent, name);
+  struct stat file;
+  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+  if (entries == NULL) {
+    if (fd >= 0) close(fd);
+    return;
+  }
+  if (fstat(fd, &file) == 0 && file.st_dev == device) {
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+      if (is_dots(entry->d_name) || fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (is_changed(&file)) {
+        *bytes += (uint64_t)file.st_blocks * 512 / (file.st_nlink > 1 && !S_ISDIR(file.st_mode) ? file.st_nlink : 1);
+        *inodes += 1;
+      }
+      if (S_ISDIR(file.st_mode) && depth < MAX_DEPTH) usage_below(fd, entry->d_name, device, bytes, inodes, depth + 1);
+    }
+  }
+  closedir(entries);
+}
+
+void measure_usage(struct reader *body, struct buffer *reply) {
+  (void)body;
+  uint64_t bytes = 0, inodes = 0;
+  struct stat root;
+  raise_descriptor_limit();
+  if (stat("/", &root) == 0) usage_below(AT_FDCWD, "/", root.st_dev, &bytes, &inodes, 0);
+  put_u64(reply, bytes);
+  put_u64(reply, inodes);
+}

@@ -1,0 +1,55 @@
+/* What the kernel counts for this sandbox, under both layouts of control groups. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define FULL_BELOW_BYTES (1024 * 1024)
+
+/* The number after a word at the start of a line of the first of two files that is there. */
+static uint64_t counter(const char *unified, const char *legacy, const char *word) {
+  char bytes[1024];
+  int fd = open(unified, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fd = open(legacy, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t got = read(fd, bytes, sizeof bytes - 1);
+  close(fd);
+  if (got <= 0) return 0;
+  bytes[got] = 0;
+  size_t length = strlen(word);
+  for (const char *line = bytes; line != NULL; line = strchr(line, '\n')) {
+    if (*line == '\n') line++;
+    if (strncmp(line, word, length) == 0) return strtoull(line + length, NULL, 10);
+  }
+  return 0;
+}
+
+uint64_t memory_kills(void) {
+  return counter("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "oom_kill ");
+}
+
+uint64_t refused_forks(void) {
+  return counter("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events", "max ");
+}
+
+bool is_disk_full(const char *path) {
+  struct statvfs disk;
+  return statvfs(path, &disk) == 0 &&
+         ((uint64_t)disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES || (disk.f_files > 0 && disk.f_ffree == 0));
+}
+
+/* u64 processes, bytes of memory, out-of-memory kills, free bytes of the disk, free inodes of it. */
+void put_stat(struct buffer *to) {
+  struct statvfs disk = {0};
+  statvfs("/", &disk);
+  put_u64(to, counter("/sys/fs/cgroup/pids.current", "/sys/fs/cgroup/pids/pids.current", ""));
+  put_u64(to, counter("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes", ""));
+  put_u64(to, memory_kills());
+  put_u64(to, (uint64_t)disk.f_bavail * disk.f_frsize);
+  /* Some file systems have no table of inodes to run out of. */
+  put_u64(to, disk.f_files > 0 ? disk.f_ffree : UINT64_MAX);
+}
