@@ -10,7 +10,7 @@ const lockFile = join(root, 'package-lock.json');
 const installedFile = join(root, 'node_modules', '.package-lock.json');
 const builtFile = join(root, 'dist', '.built');
 
-const SOURCE = /\.(ts|mjs|c|h)$|^(tsconfig.*|package)\.json$/;
+const SOURCE = /\.(ts|mjs)$|^(tsconfig.*|package)\.json$/;
 const NO_SOURCE = /^(node_modules|dist|test|bench|docs|examples|\..*)$/;
 
 /**

@@ -1,8 +1,10 @@
 import { BASE_IMAGE, ensureBaseImage } from './base-image.mjs';
 import { ensureBuild, ensurePackages, isCheckout } from './checkout.mjs';
 import { ensureDockerEngine } from './docker-engine.mjs';
+import { ensureGuestd } from './guestd.mjs';
 import { SetupError, messageOf } from './setup-error.mjs';
 import { TEMPORAL_CLI_VERSION, ensureTemporalCli } from './temporal-cli.mjs';
+import { ensureTestTools } from './test-tools.mjs';
 
 /**
  * @typedef {object} Step
@@ -16,6 +18,7 @@ import { TEMPORAL_CLI_VERSION, ensureTemporalCli } from './temporal-cli.mjs';
 const steps = {
   npm: { title: 'npm packages', isNeeded: isCheckout(), ensure: ensurePackages },
   build: { title: 'build', after: 'npm', isNeeded: isCheckout(), ensure: ensureBuild },
+  guestd: { title: 'guestd', isNeeded: isCheckout(), ensure: ensureGuestd },
   temporal: {
     title: 'temporal CLI',
     ensure: async (log) => `${TEMPORAL_CLI_VERSION} at ${await ensureTemporalCli(log)}`,
@@ -32,12 +35,13 @@ const steps = {
     after: 'engine',
     ensure: async (log) => `${BASE_IMAGE} ${(await ensureBaseImage(log)).slice(0, 19)}`,
   },
+  'test-tools': { title: 'test tools', isNeeded: false, ensure: ensureTestTools },
 };
 
 await main(process.argv.slice(2));
 
 /**
- * Runs the named steps, or all, each once what it needs is there; independent ones at the same time.
+ * Runs the named steps, or all that running needs, each once what it needs is there; independent ones at the same time.
  * @param {string[]} names
  * @returns {Promise<void>}
  */

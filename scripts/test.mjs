@@ -9,6 +9,8 @@ const scratch = mkdtempSync(join(tmpdir(), 'twinpatch-test-'));
 const report = join(scratch, 'report.json');
 
 const isReady = node('scripts/setup.mjs');
+// Without them some tests are skipped or fail, each saying what it needs.
+if (isReady) node('scripts/setup.mjs', 'test-tools');
 const isGreen = isReady && vitest(process.argv.slice(2));
 const { passed, failed, skipped } = counts();
 rmSync(scratch, { recursive: true, force: true });

@@ -30,11 +30,13 @@ describe('the tarball of npm pack', () => {
   it('holds what is run and read, and nothing of how it was made', () => {
     for (const needed of ['LICENSE', 'README.md', 'docs/configuration.md', 'dist/client/cli.js'])
       expect(files).toContain(needed);
-    expect(files.filter((file) => /\.ts$|^(test|bench)(\/|$)/.test(file))).toEqual([]);
+    for (const architecture of ['x86_64', 'aarch64'])
+      expect(files).toContain(`dist/guest/guestd-${architecture}`);
+    expect(files.filter((file) => /\.(ts|c|h)$|^(test|bench)(\/|$)/.test(file))).toEqual([]);
   });
 
   it('names no folder of the machine it was made on', () => {
-    const texts = files.filter((file) => /\.(js|mjs|json|md|yaml)$/.test(file));
+    const texts = files.filter((file) => /\.(js|mjs|json|md|yaml)$|guestd-/.test(file));
     for (const file of texts) {
       const text = withDecodedMap(readFileSync(join(installed(), file), 'utf8'));
       expect(text.includes(ROOT), file).toBe(false);

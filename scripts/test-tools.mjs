@@ -1,0 +1,26 @@
+import { canInstall, installPackages } from './apt.mjs';
+import { findProgram } from './command.mjs';
+import { SetupError } from './setup-error.mjs';
+
+/** Programs that only tests run, under any of their names, and the Debian packages that bring them. */
+const TOOLS = [
+  { names: ['gcc'], packages: ['gcc', 'libc6-dev'] },
+  { names: ['qemu-aarch64-static', 'qemu-aarch64'], packages: ['qemu-user-static'] },
+];
+
+/**
+ * The compiler of guestd's build with sanitizers, and what runs an arm64 binary here; as root on Debian or Ubuntu, installed.
+ * @param {(message: string) => void} log
+ * @returns {Promise<string>}
+ */
+export async function ensureTestTools(log) {
+  const missing = TOOLS.filter(({ names }) => !names.some(findProgram));
+  const packages = missing.flatMap((tool) => tool.packages);
+  if (missing.length > 0 && !canInstall()) {
+    throw new SetupError(
+      `Tests of guestd need what is not here. On Debian or Ubuntu: apt-get install ${packages.join(' ')}`,
+    );
+  }
+  if (missing.length > 0) await installPackages(packages, log);
+  return TOOLS.map(({ names }) => names[0]).join(', ');
+}
