@@ -2,7 +2,7 @@
 
 import type { BatchConfig } from '../domain/config.ts';
 import type { Hash } from '../domain/ids.ts';
-import type { Images, PatchExtractor, Sandboxes, Teacher } from '../domain/ports.ts';
+import type { Images, Sandboxes, Teacher } from '../domain/ports.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 
 export interface MainDeps {
@@ -22,7 +22,6 @@ export interface RolloutDeps extends Pick<
 > {
   images: Images;
   sandboxes: Sandboxes;
-  extractor: PatchExtractor;
 }
 
 /** Sandbox limits of a batch. */

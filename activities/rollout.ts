@@ -7,6 +7,7 @@ import { changedLines } from '../domain/patch.ts';
 import {
   type ExtractCaps,
   type ExtractedPatch,
+  type PatchSource,
   type Sandbox,
   SandboxLost,
 } from '../domain/ports.ts';
@@ -23,14 +24,7 @@ const MAX_PATCH_ENTRIES = 10_000;
 const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
 
-export function createRollout({
-  store,
-  hash,
-  teacherFor,
-  waitingFor,
-  sandboxes,
-  extractor,
-}: RolloutDeps) {
+export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }: RolloutDeps) {
   /** Returns the rollout's result, from the ledger when it is there. A rollout that was cut starts again, its cost booked. */
   return function rollout(input: RolloutInput): Promise<RolloutResult> {
     return runStage(
@@ -46,7 +40,7 @@ export function createRollout({
 
         const teacher = await teacherFor(batch);
         const lease = await store.leases.take(plan.rolloutId);
-        let sandbox: Sandbox | undefined;
+        let sandbox: (Sandbox & PatchSource) | undefined;
         let isWillful = true;
         try {
           // The owner before may have finished, and settled its lease, since the look above.
@@ -66,6 +60,7 @@ export function createRollout({
             {
               imageId: input.imageId,
               limits: limitsOf(batch.config.environment),
+              epoch: lease.epoch,
               labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
             },
             signal,
@@ -81,8 +76,7 @@ export function createRollout({
             report({ ...progress, sandbox: ref.container.slice(0, 12) }),
           );
           report({ step: run.steps, phase: 'extracting the patch' });
-          await sandbox.stop();
-          const extracted = await extractor.extract(ref, capsOf(batch.config.rollout));
+          const extracted = await sandbox.extractPatch(capsOf(batch.config.rollout));
           const entries = await journal.open();
           const result: RolloutResult = {
             key: name,

@@ -100,6 +100,7 @@ function startAll(
         {
           imageId,
           limits: LIMITS,
+          epoch: 1,
           labels: { batch: 'bench', sample: String(index), rollout: `bench/${index}` },
         },
         signal,

@@ -3,9 +3,10 @@
 import { connectEngine } from '../sandbox/engine.ts';
 import { createReaper } from '../sandbox/reaper.ts';
 
-/** Removes every container of an installation; returns how many. Throws EngineUnavailable. */
+/** Removes every container of an installation, and the volumes they had; returns how many containers. Throws EngineUnavailable. */
 export async function removeContainers(installation: string): Promise<number> {
-  const engine = await connectEngine();
-  const removed = await createReaper({ engine, installation }).removeAll();
+  const reaper = createReaper({ engine: await connectEngine(), installation });
+  const removed = await reaper.removeAll();
+  await reaper.removeVolumes();
   return removed.length;
 }

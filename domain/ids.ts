@@ -11,14 +11,17 @@ export const REPOSITORY_PATH = '/testbed';
 /** The agent's user inside every sandbox; it owns the repository. */
 export const AGENT_UID = 1000;
 
+/** Where every sandbox finds its guest process, read-only. */
+export const GUEST_FOLDER = '/.twinpatch';
+
 const LABEL_PREFIX = 'dev.twinpatch.';
 
 export type SandboxRole = 'prepare' | 'rollout' | 'verifier';
 
-/** What marks a container or image as ours; labels cannot change, so nothing that changes is in them. */
+/** What marks a container, image or volume as ours; labels cannot change, so nothing that changes is in them. */
 export interface Labels {
   installation: string;
-  role: SandboxRole | 'image';
+  role: SandboxRole | 'image' | 'guest';
   batch?: string;
   sample?: string;
   rollout?: string;

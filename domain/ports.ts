@@ -158,6 +158,15 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
+/**
+ * What a sandbox with a prepared image can tell of it. Only its owner reaches its tree, so it is asked of the sandbox and not
+ * by its ref.
+ */
+export interface PatchSource {
+  /** Stops the sandbox; its patch against the prepared image, computed outside it. Repeated, it gives the same. */
+  extractPatch(caps: ExtractCaps): Promise<ExtractedPatch>;
+}
+
 /** Resources and environment of a sandbox. */
 export interface SandboxLimits {
   memoryBytes: number;
@@ -186,13 +195,15 @@ export interface Images {
 export interface SandboxSpec {
   imageId: string;
   limits: SandboxLimits;
+  /** Of the owner's lease: a sandbox refuses every owner of an older one than it has seen. */
+  epoch: number;
   labels: { batch: string; sample: string; rollout: string };
 }
 
 /** Sandboxes of this host. Throws SandboxLost or EngineUnavailable. */
 export interface Sandboxes {
   /** A fresh one; what an earlier owner of the rollout left behind is removed first. */
-  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource>;
 }
 
 export interface ExtractCaps {
@@ -212,11 +223,6 @@ export interface ChangedFile {
   path: string;
   change: 'added' | 'modified' | 'deleted' | 'mode';
   binary: boolean;
-}
-
-/** The patch of a stopped sandbox against its prepared image, computed outside it. */
-export interface PatchExtractor {
-  extract(sandbox: SandboxRef, caps: ExtractCaps): Promise<ExtractedPatch>;
 }
 
 // --- journal ---

@@ -6,8 +6,12 @@ import type Docker from 'dockerode';
 
 import { type Labels, toEngineLabels } from '../domain/ids.ts';
 import { EngineUnavailable, SandboxLost, type SandboxLimits } from '../domain/ports.ts';
-import { CONTROL_FOLDER } from './command.ts';
 import { call, type Engine, statusOf } from './engine.ts';
+import { ensureGuestVolume, toGuestMount } from './guest-volume.ts';
+import { toGuestCommand } from './guest.ts';
+
+/** Where the guest listens: a small file system in memory, of root alone. */
+const GUEST_SOCKET_FOLDER = '/run/twinpatch';
 
 /** Of a container that runs what we don't trust; SETUID and SETGID are for becoming the agent, which can't come back. */
 const SANDBOX_CAPABILITIES = ['SETUID', 'SETGID'];
@@ -30,17 +34,28 @@ export interface ContainerSpec {
   limits: SandboxLimits;
   /** `prepare` may reach the network when `network` says so. */
   network: boolean;
+  /**
+   * Makes the guest its first process, which ends when no owner has come for so long. Without it the container only waits.
+   */
+  guestLeaseMs?: number;
 }
 
-/** How the engine is asked for a container: its first process only waits and reaps, and it has no way out but our execs. */
-export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOptions {
+/** How the engine is asked for a container; `guestVolume` is the one its guest is in, where it has one. */
+export function toCreateOptions(
+  spec: ContainerSpec,
+  guestVolume?: string,
+): Docker.ContainerCreateOptions {
   const { memoryBytes, cpus, maxProcesses, maxFileBytes } = spec.limits;
+  const { guestLeaseMs } = spec;
   return {
     ...(spec.name === undefined ? {} : { name: spec.name }),
     Image: spec.imageId,
     User: '0:0',
     WorkingDir: '/',
-    Entrypoint: ['/bin/sh', '-c', 'exec sleep infinity'],
+    Entrypoint:
+      guestLeaseMs === undefined
+        ? ['/bin/sh', '-c', 'exec sleep infinity']
+        : toGuestCommand(guestLeaseMs),
     Cmd: [],
     Labels: toEngineLabels(spec.labels),
     Healthcheck: { Test: ['NONE'] },
@@ -51,7 +66,7 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       NetworkMode: spec.network ? 'default' : 'none',
       Privileged: false,
       AutoRemove: false,
-      Init: true,
+      Init: guestLeaseMs === undefined,
       CapDrop: ['ALL'],
       CapAdd: spec.labels.role === 'prepare' ? PREPARE_CAPABILITIES : SANDBOX_CAPABILITIES,
       SecurityOpt: ['no-new-privileges'],
@@ -69,15 +84,22 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       LogConfig: { Type: 'none', Config: {} },
       IpcMode: 'private',
       CgroupnsMode: 'private',
-      Tmpfs: { [CONTROL_FOLDER]: 'rw,nosuid,nodev,size=64m,mode=0755' },
+      Tmpfs: { [GUEST_SOCKET_FOLDER]: 'rw,nosuid,nodev,noexec,size=64k,mode=0700' },
+      Mounts:
+        guestVolume === undefined ? [] : [toGuestMount(guestVolume, spec.labels.installation)],
     } as Docker.HostConfig,
   };
 }
 
 /** The name of a rollout's container: the same for the same rollout, another for another installation. */
 export function containerName(installation: string, rollout: string): string {
+  return ownName(installation, rollout.replaceAll('/', '_'));
+}
+
+/** A name in the engine that no other installation has. */
+export function ownName(installation: string, name: string): string {
   const owner = createHash('sha256').update(installation).digest('hex').slice(0, 8);
-  return `twinpatch-${owner}-${rollout.replaceAll('/', '_')}`;
+  return `twinpatch-${owner}-${name}`;
 }
 
 /** Creates and starts a container; one that cannot start is removed again. */
@@ -86,9 +108,14 @@ export async function startContainer(
   spec: ContainerSpec,
   signal?: AbortSignal,
 ): Promise<string> {
+  const guestVolume =
+    spec.guestLeaseMs === undefined
+      ? undefined
+      : await ensureGuestVolume(engine, spec.labels.installation, spec.imageId);
   const created = await call(
     'container create',
-    (abortSignal) => engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
+    (abortSignal) =>
+      engine.docker.createContainer({ ...toCreateOptions(spec, guestVolume), abortSignal }),
     { signal },
   );
   try {
@@ -120,22 +147,6 @@ export async function removeContainer(engine: Engine, container: string): Promis
       if (statusOf(error) !== 409 || pauseMs > 10_000) throw toSandboxError(error, container);
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
-  }
-}
-
-/** Kills a container's processes and waits until none runs; its tree is kept. Throws SandboxLost when there is no container. */
-export async function stopContainer(engine: Engine, container: string): Promise<void> {
-  const handle = engine.docker.getContainer(container);
-  try {
-    const { State } = await call('container inspect', (abortSignal) =>
-      handle.inspect({ abortSignal }),
-    );
-    if (State.Paused)
-      await call('container unpause', (abortSignal) => handle.unpause({ abortSignal }));
-    if (State.Running)
-      await call('container stop', (abortSignal) => handle.stop({ t: 0, abortSignal }));
-  } catch (error) {
-    if (statusOf(error) !== 304) throw toSandboxError(error, container);
   }
 }
 

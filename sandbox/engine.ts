@@ -19,6 +19,8 @@ export interface Engine {
   apiVersion: string;
   /** Processors of the engine's host. */
   cpus: number;
+  /** Of the engine's host, as its kernel names it. */
+  architecture: string;
 }
 
 /**
@@ -39,8 +41,8 @@ export async function connectEngine(options: { host?: string } = {}): Promise<En
   const info = (await call('GET /info', () => docker.info(), {
     timeoutMs: 30_000,
     nextStep,
-  })) as { ID: string; NCPU: number };
-  return { docker, id: info.ID, apiVersion, cpus: info.NCPU };
+  })) as { ID: string; NCPU: number; Architecture: string };
+  return { docker, id: info.ID, apiVersion, cpus: info.NCPU, architecture: info.Architecture };
 }
 
 /**

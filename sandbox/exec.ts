@@ -55,7 +55,8 @@ export async function execute(
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     feed(stream, request.stdin);
-    await demultiplex(stream, request.onOutput);
+    const demultiplex = createDemultiplexer(request.onOutput);
+    for await (const chunk of stream as AsyncIterable<Buffer>) demultiplex(chunk);
   } catch (error) {
     if (!isConnectionError(error)) throw error;
     throw new EngineUnavailable(
@@ -84,15 +85,14 @@ export function createCollector(maxBytes: number, overflow: () => Error) {
   };
 }
 
-/** Reads frames of the engine's stream format (1 byte stream, 3 zero, 4 length) to its end; a cut frame ends like the stream. */
-export async function demultiplex(
-  stream: AsyncIterable<Buffer>,
+/** Takes the engine's stream format (1 byte stream, 3 zero, 4 length, then the piece) apart. */
+export function createDemultiplexer(
   onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void,
-): Promise<void> {
+): (chunk: Buffer) => void {
   const header = Buffer.alloc(8);
   let headerBytes = 0;
   let left = 0;
-  for await (const chunk of stream) {
+  return (chunk) => {
     let at = 0;
     while (at < chunk.length) {
       if (left === 0) {
@@ -110,7 +110,7 @@ export async function demultiplex(
       left -= taken;
       at += taken;
     }
-  }
+  };
 }
 
 // --- internal ---

@@ -33,6 +33,10 @@ export interface Reaper {
   listImages(): Promise<OwnImage[]>;
   /** Removes prepared images; one that a container uses stays. Returns the ids removed. */
   removeImages(ids: string[]): Promise<string[]>;
+  /** Names of this installation's volumes with guestd, of this version and of others. */
+  listVolumes(): Promise<string[]>;
+  /** Removes those volumes, without `keep`; one that a container has stays. Returns the names removed. */
+  removeVolumes(keep?: string): Promise<string[]>;
 }
 
 /** The reaper of one installation. */
@@ -70,6 +74,16 @@ export function createReaper({
     return removed;
   }
 
+  async function listVolumes(): Promise<string[]> {
+    const { Volumes } = await call('volume list', (abortSignal) =>
+      engine.docker.listVolumes({
+        filters: { label: toLabelFilters({ installation, role: 'guest' }) },
+        abortSignal,
+      }),
+    );
+    return (Volumes ?? []).map(({ Name }) => Name);
+  }
+
   return {
     list,
     reap,
@@ -92,24 +106,39 @@ export function createReaper({
         createdAt: image.Created * 1000,
       }));
     },
-    async removeImages(ids) {
-      const removed: string[] = [];
-      for (const id of ids) {
-        try {
-          await call('image remove', (abortSignal) =>
-            engine.docker.getImage(id).remove({ abortSignal }),
-          );
-          removed.push(id);
-        } catch (error) {
-          if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
-        }
-      }
-      return removed;
-    },
+    removeImages: (ids) =>
+      removeUnused('image', ids, (id, abortSignal) =>
+        engine.docker.getImage(id).remove({ abortSignal }),
+      ),
+    listVolumes,
+    removeVolumes: async (keep) =>
+      removeUnused(
+        'volume',
+        (await listVolumes()).filter((name) => name !== keep),
+        (name, abortSignal) => engine.docker.getVolume(name).remove({ abortSignal }),
+      ),
   };
 }
 
 // --- internal ---
+
+/** Removes what nothing uses and is still there; returns what it removed. */
+async function removeUnused(
+  kind: string,
+  names: string[],
+  remove: (name: string, abortSignal: AbortSignal) => Promise<unknown>,
+): Promise<string[]> {
+  const removed: string[] = [];
+  for (const name of names) {
+    try {
+      await call(`${kind} remove`, (abortSignal) => remove(name, abortSignal));
+      removed.push(name);
+    } catch (error) {
+      if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+    }
+  }
+  return removed;
+}
 
 function ownLabels(labels: Record<string, string>): OwnContainer['labels'] {
   const own: Partial<Record<keyof Labels, string>> = {};

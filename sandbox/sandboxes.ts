@@ -3,12 +3,21 @@
 import pLimit from 'p-limit';
 
 import { type Labels, readLabel } from '../domain/ids.ts';
-import { ImageError, type Sandbox, type Sandboxes, type SandboxSpec } from '../domain/ports.ts';
+import {
+  ImageError,
+  type PatchSource,
+  type Sandbox,
+  type Sandboxes,
+  type SandboxSpec,
+} from '../domain/ports.ts';
 import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { createReaper, type Reaper } from './reaper.ts';
+import { createVerifiers } from './verifiers.ts';
 
+/** How long a sandbox waits for an owner, this one back or another, before it ends itself. */
+const LEASE_MS = 5 * 60_000;
 /** Starting is the engine's most expensive work; more at once only makes each slower. */
 const STARTS_PER_CPU = 2;
 
@@ -17,38 +26,41 @@ export interface DockerSandboxes extends Sandboxes, Reaper {
    * A fresh sandbox for a rollout; one that an earlier try of the same rollout left is removed first. Throws ImageError
    * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
    */
-  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
-  /** The running sandbox of a rollout that another process started, or undefined. */
-  find(rolloutId: string): Promise<Sandbox | undefined>;
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource>;
+  /** The running sandbox of a rollout that another owner started, or undefined. */
+  find(rolloutId: string, epoch: number): Promise<(Sandbox & PatchSource) | undefined>;
   /** Removes a rollout's sandbox; there need not be one. */
   remove(rolloutId: string): Promise<void>;
+  /** Removes what is kept ready between rollouts. */
+  close(): Promise<void>;
 }
 
 /** Sandboxes of one installation, the name under which this host's containers are known as ours. */
 export function createSandboxes(options: {
   engine: Engine;
   installation: string;
+  leaseMs?: number;
 }): DockerSandboxes {
-  const { engine, installation } = options;
+  const { engine, installation, leaseMs = LEASE_MS } = options;
+  const verifiers = createVerifiers(engine, installation);
+  const environments = new Map<string, Promise<Record<string, string>>>();
   const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
 
-  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource> {
     signal.throwIfAborted();
     const name = containerName(installation, spec.labels.rollout);
     const labels: Labels = { installation, role: 'rollout', ...spec.labels };
     await removeContainer(engine, name);
     try {
-      const environment = await agentEnvironment(engine, spec.imageId);
+      const environment = await environmentOf(spec.imageId);
+      const { imageId, limits, epoch } = spec;
       const container = await startContainer(
         engine,
-        { imageId: spec.imageId, name, labels, limits: spec.limits, network: false },
+        { imageId, name, labels, limits, network: false, guestLeaseMs: leaseMs },
         signal,
       );
-      return createDockerSandbox(
-        engine,
-        { engine: engine.id, container, imageId: spec.imageId },
-        environment,
-      );
+      const ref = { engine: engine.id, container, imageId };
+      return createDockerSandbox(engine, ref, { epoch, leaseMs, environment }, verifiers);
     } catch (error) {
       if (signal.aborted) await removeContainer(engine, name);
       if (statusOf(error) === 404) {
@@ -62,10 +74,21 @@ export function createSandboxes(options: {
     }
   }
 
+  /** An image never changes, so it is asked once. */
+  function environmentOf(imageId: string): Promise<Record<string, string>> {
+    let found = environments.get(imageId);
+    if (found === undefined) {
+      found = agentEnvironment(engine, imageId);
+      environments.set(imageId, found);
+      found.catch(() => environments.delete(imageId));
+    }
+    return found;
+  }
+
   return {
     ...createReaper({ engine, installation }),
     start: (spec, signal) => limitStarts(() => start(spec, signal)),
-    async find(rolloutId) {
+    async find(rolloutId, epoch) {
       try {
         const found = await call('container inspect', (abortSignal) =>
           engine.docker
@@ -75,13 +98,15 @@ export function createSandboxes(options: {
         if (!found.State.Running || readLabel(found.Config.Labels, 'installation') !== installation)
           return undefined;
         const ref = { engine: engine.id, container: found.Id, imageId: found.Image };
-        return createDockerSandbox(engine, ref, await agentEnvironment(engine, found.Image));
+        const environment = await environmentOf(found.Image);
+        return createDockerSandbox(engine, ref, { epoch, leaseMs, environment }, verifiers);
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw toSandboxError(error, rolloutId);
       }
     },
     remove: (rolloutId) => removeContainer(engine, containerName(installation, rolloutId)),
+    close: () => verifiers.close(),
   };
 }
 

@@ -6,30 +6,8 @@ import type { ShellState } from '../domain/ports.ts';
 /** Variables that bash sets for every shell itself; they never travel. */
 const OWN_VARIABLES = new Set(['_', 'PWD', 'SHLVL', 'SHELLOPTS', 'BASHOPTS']);
 
-/** More than this is not remembered: the state travels with every later command. */
-export const MAX_STATE_BYTES = 256 * 1024;
-
 /** The state of a fresh sandbox. */
 export const INITIAL_SHELL: ShellState = { cwd: REPOSITORY_PATH, env: {} };
-
-/**
- * Sourced by the shell when it ends, after the command and again in its EXIT trap: writes `cwd NL NUL (NAME=value NUL)* end NUL`
- * to the file STATE beside it. Builtins only, because the command may have lost its PATH; in a subshell, because it may have set
- * any option. Returns the code it found, so the shell's own exit code stays.
- */
-export const SAVE_STATE = String.raw`__twinpatch_code=$?
-[[ -n "${'$'}{__twinpatch_saved-}" ]] && return "$__twinpatch_code"
-__twinpatch_saved=1
-( set +eux; set -f; IFS=$'\n'
-  builtin pwd
-  builtin printf '\0'
-  for __twinpatch_name in $(builtin compgen -e); do
-    builtin printf '%s=%s\0' "$__twinpatch_name" "${'$'}{!__twinpatch_name}"
-  done
-  builtin printf 'end\0'
-) >| STATE
-return "$__twinpatch_code"
-`;
 
 /** Bash text that brings a fresh shell into a state. A folder that is gone falls back to the repository, then to the root. */
 export function renderShell(shell: ShellState): string {
@@ -46,7 +24,7 @@ ${variables.join('\n')}
 }
 
 /**
- * The state that a shell left, as a difference to `environment`; `previous` where the shell left none, because it was killed,
+ * The state that a shell left (`cwd NUL (NAME=value NUL)* end NUL`), as a difference to `environment`; `previous` where the shell left none, because it was killed,
  * replaced itself (`exec`), or ended in a trap of its own.
  */
 export function parseShell(
@@ -54,9 +32,8 @@ export function parseShell(
   environment: Record<string, string>,
   previous: ShellState,
 ): ShellState {
-  const [cwdLine, ...fields] = new TextDecoder().decode(bytes).split('\0');
-  if (fields.at(-2) !== 'end' || !cwdLine?.startsWith('/') || cwdLine.includes('\uFFFD'))
-    return previous;
+  const [cwd, ...fields] = new TextDecoder().decode(bytes).split('\0');
+  if (fields.at(-2) !== 'end' || !cwd?.startsWith('/') || cwd.includes('\uFFFD')) return previous;
   const found = new Map<string, string>();
   for (const field of fields.slice(0, -2)) {
     const at = field.indexOf('=');
@@ -69,7 +46,7 @@ export function parseShell(
     if (!isVariableName(name) || value === environment[name]) continue;
     env[name] = value ?? null;
   }
-  return { cwd: cwdLine.replace(/\n$/, ''), env };
+  return { cwd, env };
 }
 
 /** A text as one word of bash. */

@@ -1,114 +1,194 @@
-/** The pristine image's own repository, asked in a fresh container: what it ignores, and the difference that a commit makes. */
+/** The pristine image's own repository, asked in a container of its own: what it ignores, and the difference that a commit makes. */
 
-import { AGENT_UID, REPOSITORY_PATH } from '../domain/ids.ts';
+import { REPOSITORY_PATH } from '../domain/ids.ts';
 import type { ChangedFile, ExtractedPatch } from '../domain/ports.ts';
-import { toText } from './changes.ts';
+import { readResult, toRunFields } from './command.ts';
 import { RESULT_REF } from './commit-stream.ts';
-import type { Engine } from './engine.ts';
-import { createCollector, execute } from './exec.ts';
+import { CapPassed } from './extract.ts';
+import { readFileIn, writeFileIn } from './files.ts';
+import type { GuestClient } from './guest-client.ts';
+import { quote } from './shell.ts';
+import { REQUEST } from './wire.ts';
 
 export interface Verifier {
-  /** Of paths (bytes as latin1): those that the pristine ignore rules match; and every path of the pristine commit. */
-  look(paths: string[]): Promise<{ ignored: Set<string>; tracked: Set<string> }>;
-  /** The patch from the pristine commit to the one in a fast-import stream. */
-  diff(commitStream: Buffer, maxBytes: number): Promise<ExtractedPatch>;
+  /** Every path of the pristine commit (bytes as latin1, as all paths here). */
+  tracked(): Promise<Set<string>>;
+  /** Those of the paths that the pristine ignore rules match. */
+  ignored(paths: string[], timeoutMs: number): Promise<Set<string>>;
+  /** The patch from the pristine commit to the one in a fast-import stream. Throws CapPassed for one that is too large. */
+  diff(commitStream: Buffer, maxBytes: number, timeoutMs: number): Promise<ExtractedPatch>;
 }
 
-const ENVIRONMENT = [
-  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  'HOME=/nonexistent',
-  'LC_ALL=C',
-  'GIT_CONFIG_NOSYSTEM=1',
-  'GIT_CONFIG_GLOBAL=/dev/null',
-  'GIT_ATTR_NOSYSTEM=1',
-  'GIT_TERMINAL_PROMPT=0',
-  'GIT_NO_REPLACE_OBJECTS=1',
-  'GIT_OPTIONAL_LOCKS=0',
-];
+/** All that a verifier's programs start with. */
+export const VERIFIER_ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/nonexistent',
+  LC_ALL: 'C',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_ATTR_NOSYSTEM: '1',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_NO_REPLACE_OBJECTS: '1',
+  GIT_OPTIONAL_LOCKS: '0',
+};
+
+/** One part of a file that is read or written; a frame holds more. */
+const PART_BYTES = 16 * 1024 ** 2;
+const TRACKED_TIMEOUT_MS = 120_000;
+const MAX_NAMES_BYTES = 256 * 1024 ** 2;
 
 /**
- * stdout: ignored paths; stderr: the commit's paths; both ended by NULs. git refuses the whole question when one path lies
- * behind a link, as it does where the agent put a folder in a link's place: those paths match no rule and are left out.
+ * Paths of `in.*` that are ignored, into `out`. git refuses the whole question when one path lies behind a link, as it does where
+ * the agent put a folder in a link's place: those paths match no rule and are left out.
  */
-const LOOK = String.raw`
-cat >/tmp/paths
+const IGNORED = String.raw`
 check() { git -c core.excludesFile=/dev/null check-ignore -z --stdin 2>/dev/null; (( $? < 2 )); }
-if ! check </tmp/paths >/tmp/ignored; then
+cat "$work"/in.* >"$work/paths"
+if ! check <"$work/paths" >"$work/out"; then
   while IFS= read -r -d '' path; do
     folder=$path
     while [[ $folder == */* ]]; do folder=${'$'}{folder%/*}; [[ -L $folder ]] && continue 2; done
     printf '%s\0' "$path"
-  done </tmp/paths >/tmp/plain
-  check </tmp/plain >/tmp/ignored || exit 1
+  done <"$work/paths" >"$work/plain"
+  check <"$work/plain" >"$work/out"
 fi
-cat /tmp/ignored
-git ls-tree -r -z --name-only HEAD >&2 || exit 1
-printf 'done' >&2
 `;
+
+const TRACKED = 'git ls-tree -r -z --name-only HEAD >"$work/out"';
 
 /** Arguments of both differences: git's own algorithm with nothing that a repository or user could have set. */
 const DIFF = `git -c core.quotePath=true -c diff.algorithm=myers diff-tree -r --no-ext-diff --no-textconv --no-renames --no-color`;
 
-/** stdin: a fast-import stream, then compared. stdout: the patch; stderr: its files. \`$1\` names files to treat as binary. */
+/**
+ * The stream of `in.*` as a commit of a repository beside the image's own, compared: the patch into `out`, its files into
+ * `facts`. Arguments name files to treat as binary.
+ */
 const COMPARE = String.raw`
-if (( $# > 0 )); then printf '%s -diff\n' "$@" >>.git/info/attributes
-else git fast-import --quiet --done --force >/dev/null 2>&1 || exit 1; fi
-${DIFF} --binary --full-index --unified=3 --src-prefix=a/ --dst-prefix=b/ HEAD ${RESULT_REF} || exit 1
-${DIFF} -z --raw --abbrev=40 --numstat HEAD ${RESULT_REF} >&2 || exit 1
-printf 'done' >&2
+set -e
+head=$(git rev-parse HEAD)
+mkdir -p "$work"/git/{objects/info,refs,info}
+printf '%s\n' "$head" >"$work/git/HEAD"
+printf '${REPOSITORY_PATH}/.git/objects\n' >"$work/git/objects/info/alternates"
+export GIT_DIR="$work/git" GIT_WORK_TREE=${REPOSITORY_PATH}
+(( $# == 0 )) || printf '%s -diff\n' "$@" >"$work/git/info/attributes"
+cat "$work"/in.* | git fast-import --quiet --done --force >/dev/null 2>&1
+${DIFF} --binary --full-index --unified=3 --src-prefix=a/ --dst-prefix=b/ HEAD ${RESULT_REF} >"$work/out"
+${DIFF} -z --raw --abbrev=40 --numstat HEAD ${RESULT_REF} >"$work/facts"
 `;
 
-/** The verifier in a running container of the pristine image; `capPassed` makes the error for an answer that is too large. */
-export function createVerifier(
-  engine: Engine,
-  container: string,
-  deadline: number,
-  capPassed: (reason: string) => Error,
-): Verifier {
-  async function run(script: string, args: string[], stdin: Buffer, maxBytes: number) {
-    const stdout = createCollector(maxBytes, () =>
-      capPassed(`a patch of more than ${maxBytes} bytes`),
+/** The verifier in a container of the pristine image. It may be asked several things at once: each has a folder of its own. */
+export function createVerifier(guest: GuestClient): Verifier {
+  let tasks = 0;
+  let trackedPaths: Promise<Set<string>> | undefined;
+
+  /** Runs a script over an input, and reads the files it leaves. */
+  async function task<T>(
+    script: string,
+    args: string[],
+    input: Buffer,
+    timeoutMs: number,
+    read: (file: (name: string, maxBytes: number, what: string) => Promise<Buffer>) => Promise<T>,
+  ): Promise<T> {
+    const work = `/tmp/task-${++tasks}`;
+    for (let part = 0; part === 0 || part * PART_BYTES < input.length; part++) {
+      await writeFileIn(
+        guest,
+        `${work}/in.${String(part).padStart(4, '0')}`,
+        input.subarray(part * PART_BYTES, (part + 1) * PART_BYTES),
+      );
+    }
+    try {
+      await runScript(
+        `work=${work}; set -- ${args.map(quote).join(' ')}\n${script}`,
+        work,
+        timeoutMs,
+      );
+      return await read((name, maxBytes, what) => readWhole(`${work}/${name}`, maxBytes, what));
+    } finally {
+      await runScript(`rm -rf ${work}`, `${work}-end`, timeoutMs).catch(() => {}); // it ends with its container
+    }
+  }
+
+  async function runScript(command: string, id: string, timeoutMs: number): Promise<void> {
+    const request = {
+      id,
+      command,
+      shell: { cwd: REPOSITORY_PATH, env: {} },
+      timeoutMs,
+      maxOutputBytes: 4096,
+    };
+    const result = await guest.ask(
+      REQUEST.run,
+      toRunFields(request),
+      (body) => readResult(body, request, VERIFIER_ENVIRONMENT),
+      { timeoutMs: timeoutMs + 30_000 },
     );
-    const stderr = createCollector(1024 ** 3 / 4, () =>
-      capPassed('a tree with more than 256 MiB of names'),
-    );
-    const code = await execute(engine, container, {
-      command: ['bash', '--noprofile', '--norc', '-c', script, 'verifier', ...args],
-      user: `${AGENT_UID}:${AGENT_UID}`,
-      env: ENVIRONMENT,
-      workingDirectory: REPOSITORY_PATH,
-      stdin,
-      timeoutMs: Math.max(1, deadline - Date.now()),
-      onOutput: (stream, piece) => (stream === 'stdout' ? stdout : stderr).add(piece),
-    });
-    const facts = stderr.bytes().toString('latin1');
-    if (code !== 0 || !facts.endsWith('done'))
-      throw new Error(`git failed in the verifier (code ${code}): ${facts.slice(-500)}`);
-    return { stdout: stdout.bytes(), facts: facts.slice(0, -'done'.length) };
+    if (result.end === 'timed-out')
+      throw new CapPassed('the changes could not be compared in time');
+    if (result.exitCode !== 0)
+      throw new Error(
+        `git failed in the verifier (${result.end} ${result.exitCode}): ${result.output}`,
+      );
+  }
+
+  async function readWhole(path: string, maxBytes: number, what: string): Promise<Buffer> {
+    const parts: Uint8Array[] = [];
+    for (let at = 0; ; at += PART_BYTES) {
+      const part = await readFileIn(guest, path, PART_BYTES, at);
+      if (part.kind !== 'file') throw new Error(`the verifier left no ${path} (${part.kind})`);
+      if (part.size > maxBytes) throw new CapPassed(`${what} of more than ${maxBytes} bytes`);
+      parts.push(part.bytes);
+      if (!part.truncated) return Buffer.concat(parts);
+    }
   }
 
   return {
-    async look(paths) {
-      const stdin = Buffer.from(paths.map((path) => `${path}\0`).join(''), 'latin1');
-      const { stdout, facts } = await run(LOOK, [], stdin, stdin.length + 1);
-      return { ignored: new Set(split(stdout.toString('latin1'))), tracked: new Set(split(facts)) };
+    tracked() {
+      trackedPaths ??= task(
+        TRACKED,
+        [],
+        Buffer.alloc(0),
+        TRACKED_TIMEOUT_MS,
+        async (file) =>
+          new Set(
+            split((await file('out', MAX_NAMES_BYTES, 'a tree with names')).toString('latin1')),
+          ),
+      );
+      return trackedPaths;
     },
 
-    async diff(commitStream, maxBytes) {
+    ignored(paths, timeoutMs) {
+      if (paths.length === 0) return Promise.resolve(new Set());
+      const input = Buffer.from(paths.map((path) => `${path}\0`).join(''), 'latin1');
+      return task(
+        IGNORED,
+        [],
+        input,
+        timeoutMs,
+        async (file) =>
+          new Set(
+            split(
+              (await file('out', input.length + 1, 'a list of ignored files')).toString('latin1'),
+            ),
+          ),
+      );
+    },
+
+    async diff(commitStream, maxBytes, timeoutMs) {
       const maxPatchBytes = 2 * maxBytes + 1024 ** 2; // context, deletions, and base 85
-      let { stdout, facts } = await run(COMPARE, [], commitStream, maxPatchBytes);
-      if (stdout.length === 0) return { kind: 'empty' };
-      const unreadable = unreadableFiles(stdout, facts);
+      const compare = (binary: string[]) =>
+        task(COMPARE, binary, commitStream, timeoutMs, async (file) => ({
+          patch: await file('out', maxPatchBytes, 'a patch'),
+          facts: (await file('facts', MAX_NAMES_BYTES, 'a patch with names')).toString('latin1'),
+        }));
+      let { patch, facts } = await compare([]);
+      if (patch.length === 0) return { kind: 'empty' };
+      const unreadable = unreadableFiles(patch, facts);
       if (unreadable.length > 0) {
         // A patch is text; lines in another encoding would be changed by becoming it, so those files travel as binary.
-        ({ stdout, facts } = await run(
-          COMPARE,
-          unreadable.map(toAttributePattern),
-          Buffer.alloc(0),
-          maxPatchBytes,
-        ));
+        ({ patch, facts } = await compare(unreadable.map(toAttributePattern)));
       }
-      return { kind: 'patch', text: stdout.toString('utf8'), facts: parseFacts(facts) };
+      return { kind: 'patch', text: patch.toString('utf8'), facts: parseFacts(facts) };
     },
   };
 }
@@ -142,6 +222,11 @@ export function parseFacts(output: string): ChangedFile[] {
 }
 
 // --- internal ---
+
+/** The text that bytes (as latin1) spell in UTF-8; what is not UTF-8 becomes U+FFFD. */
+function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
 
 function split(text: string): string[] {
   return text.split('\0').slice(0, -1);

@@ -13,9 +13,7 @@ const BINARIES = fileURLToPath(new URL('../dist/guest', import.meta.url));
 const ARCHITECTURES = ['x86_64', 'aarch64'];
 
 /** What every compiler of guestd is told. */
-export const GUEST_FLAGS = '-std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror'.split(
-  ' ',
-);
+export const GUEST_FLAGS = '-std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror'.split(' ');
 const RELEASE_FLAGS = '-static -Os -s -fstack-protector-strong'.split(' ');
 
 const ZIG_VERSION = '0.15.2';

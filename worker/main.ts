@@ -10,7 +10,6 @@ import pino from 'pino';
 import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
 import { MAIN_QUEUE, ROLLOUT_QUEUE, sampleWorkflowId } from '../domain/ids.ts';
 import { connectEngine } from '../sandbox/engine.ts';
-import { createExtractor } from '../sandbox/extract.ts';
 import { createImages } from '../sandbox/image.ts';
 import type { Reaper } from '../sandbox/reaper.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
@@ -65,7 +64,6 @@ export async function runWorker(
     closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
     images: createImages(engine, owned),
     sandboxes,
-    extractor: createExtractor(owned),
   };
   const shared = {
     connection,
@@ -114,6 +112,7 @@ export async function runWorker(
     await teachers.close();
     await connection.close();
     await client.connection.close();
+    await sandboxes.close();
     await reap(sandboxes, store);
   }
 }
@@ -124,8 +123,8 @@ export async function runWorker(
 async function reap(sandboxes: Reaper, store: Store): Promise<void> {
   const busy = (await store.attempts.live()).length > 0;
   await sandboxes.reap({
-    keep: ({ labels: { rollout } }) =>
-      rollout === undefined ? busy : store.leases.isLive(rollout),
+    keep: ({ labels: { rollout }, running }) =>
+      rollout === undefined ? busy && running : store.leases.isLive(rollout),
   });
 }
 

@@ -92,9 +92,9 @@ void remember_folders(void) {
   started_us = clock_us(CLOCK_MONOTONIC);
   watch_clock();
   /* Root without its capabilities may not look into a folder of the agent's alone; the agent may. */
-  if (setresuid(agent.uid, agent.uid, 0) != 0) abort();
+  act_as_agent();
   remember_below(AT_FDCWD, REPOSITORY, 0, 0);
-  if (setresuid(0, 0, 0) != 0) abort();
+  act_as_root();
   qsort(folders, folder_count, sizeof *folders, compare_folders);
 }
 

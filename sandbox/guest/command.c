@@ -1,6 +1,7 @@
 /* Commands: each one shell in a session of its own, its output in order on one pipe, its result kept until acknowledged. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,17 +49,17 @@ static uint64_t forgotten[MAX_REMEMBERED];
 static size_t forgotten_count;
 static bool stopped;
 
-/* Runs the two texts of STATE_FD, set-up and command, then leaves the shell's state there: in its EXIT trap by becoming the
- * program that does it, which costs no fork; beside a trap that the command set, as a child. */
+/* Runs the two texts of STATE_FD, set-up and command, then leaves the shell's state there: at its natural end by becoming the
+ * program that does it, which costs no fork; in its EXIT trap, or beside one that the command set, as a child. All of it is one
+ * line, because the shell must have read it before the command can break what it reads. */
 static const char BOOT[] =
-    "trap '{ builtin exec /.twinpatch/guestd state \"$?\"; } 2>/dev/null' EXIT; "
-    "shopt -s execfail; "
+    "trap '/.twinpatch/guestd state \"$?\" 2>/dev/null' EXIT; "
     "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
-    "builtin read -r -d '' -u 252; eval -- \"$REPLY\"\n"
+    "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
     "{ __twinpatch_code=$?; builtin trap -p EXIT >|/proc/self/fd/252; "
     "builtin read -r REPLY </proc/self/fd/252 || :; "
-    "[[ $REPLY == *'/.twinpatch/guestd state'* ]] || /.twinpatch/guestd state \"$__twinpatch_code\"; "
-    "builtin exit \"$__twinpatch_code\"; } 2>/dev/null";
+    "if [[ $REPLY == *'/.twinpatch/guestd state'* ]]; then builtin trap - EXIT; builtin exec /.twinpatch/guestd state \"$__twinpatch_code\"; "
+    "else /.twinpatch/guestd state \"$__twinpatch_code\"; builtin exit \"$__twinpatch_code\"; fi; } 2>/dev/null";
 
 static uint64_t hash_of(const void *bytes, size_t length) {
   uint64_t hash = 1469598103934665603u;
@@ -170,7 +171,11 @@ static _Noreturn void become_shell(int output, int text, int witness) {
 static bool start_shell(struct command *command, enum error_code *failure) {
   int pipes[2], witness[2];
   *failure = ERROR_INTERRUPTED;
-  if (pipe2(pipes, O_CLOEXEC) != 0) return false;
+  /* Made by the agent, so that its commands may open it again by the name of /dev/stdout. */
+  act_as_agent();
+  int failed = pipe2(pipes, O_CLOEXEC);
+  act_as_root();
+  if (failed != 0) return false;
   if (pipe2(witness, O_CLOEXEC) != 0) {
     close(pipes[0]);
     close(pipes[1]);
@@ -262,7 +267,8 @@ void acknowledge_command(struct reader *body) {
   if (command != NULL && command->is_done) drop(command);
 }
 
-static void put_state(struct buffer *to, int fd) {
+/* The state's first text is the working directory, which is left in `folder`. */
+static void put_state(struct buffer *to, int fd, char folder[PATH_MAX]) {
   struct stat file;
   char *bytes = NULL;
   size_t length = 0;
@@ -272,12 +278,15 @@ static void put_state(struct buffer *to, int fd) {
     if (got > 6 && memcmp(bytes, "state", 6) == 0) length = (size_t)got;
   }
   put_text(to, length > 0 ? bytes + 6 : "", length > 0 ? length - 6 : 0);
+  snprintf(folder, PATH_MAX, "%.*s", length > 6 ? (int)(length - 6) : 0, length > 6 ? bytes + 6 : "");
   free(bytes);
 }
 
 /* u8 end, i32 exit code or -1, u64 bytes in all, string head, string tail, u8 background, string state, u64 microseconds */
 static void finish(struct command *command, bool is_background) {
-  struct buffer *to = &command->result;
+  struct buffer *to = &command->result, state = {0};
+  static char folder[PATH_MAX];
+  put_state(&state, command->text, folder);
   bool is_killed = WIFSIGNALED(command->status);
   int code = is_killed ? 128 + WTERMSIG(command->status) : WEXITSTATUS(command->status);
   bool crowded = refused_forks() > command->refusals_before;
@@ -285,7 +294,7 @@ static void finish(struct command *command, bool is_background) {
   enum end end = END_EXITED;
   if (command->is_timed_out) end = END_TIMED_OUT;
   else if (memory_kills() > command->kills_before) end = END_MEMORY;
-  else if (code != 0 && (is_disk_full(REPOSITORY) || is_disk_full("/tmp"))) end = END_DISK;
+  else if (code != 0 && (is_disk_full(REPOSITORY) || is_disk_full(folder))) end = END_DISK;
   put_u8(to, (uint8_t)end);
   put_u32(to, command->is_timed_out || !command->has_exited ? UINT32_MAX : (uint32_t)code);
   put_u64(to, command->total);
@@ -296,7 +305,8 @@ static void finish(struct command *command, bool is_background) {
   put_bytes(to, command->tail + first, kept - first);
   put_bytes(to, command->tail, first);
   put_u8(to, is_background && !crowded && !command->is_timed_out);
-  put_state(to, command->text);
+  put_bytes(to, state.bytes, state.length);
+  free_buffer(&state);
   put_u64(to, (command->exited_us != 0 ? command->exited_us : now_us()) - command->started_us);
   close(command->text);
   if (command->output >= 0) close(command->output);

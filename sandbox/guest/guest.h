@@ -31,6 +31,9 @@ int save_state(int code);
 /* process.c */
 /* Becomes the agent for good, in a session of its own, with the second seccomp filter. False when any of it fails. */
 bool become_agent(void);
+/* For as long as it takes: what this process does then, the agent could do. */
+void act_as_agent(void);
+void act_as_root(void);
 /* Sends a signal as the agent would: it reaches no process but the agent's. `pid` may be -1, every one of them at once. */
 void signal_as_agent(pid_t pid, int signal);
 /* Kills the agent's processes until none is left, also those that are born meanwhile; gives up after a second. */

@@ -38,7 +38,10 @@ uint64_t refused_forks(void) {
 
 bool is_disk_full(const char *path) {
   struct statvfs disk;
-  return statvfs(path, &disk) == 0 &&
+  act_as_agent();
+  int failed = statvfs(path, &disk);
+  act_as_root();
+  return failed == 0 &&
          ((uint64_t)disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES || (disk.f_files > 0 && disk.f_ffree == 0));
 }
 

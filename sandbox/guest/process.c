@@ -18,12 +18,21 @@ bool become_agent(void) {
          setresuid(agent.uid, agent.uid, agent.uid) == 0 && install_command_filter();
 }
 
+/* The saved id stays root's, and with it the way back. */
+void act_as_agent(void) {
+  if (setresuid(agent.uid, agent.uid, 0) != 0) abort();
+}
+
+void act_as_root(void) {
+  if (setresuid(0, 0, 0) != 0) abort();
+}
+
 void signal_as_agent(pid_t pid, int signal) {
   /* The kernel then refuses every target that is not the agent's, so that "all" are all of its processes, in one sweep that no
-   * fork escapes. The saved id stays root's, and with it the way back. */
-  if (setresuid(agent.uid, agent.uid, 0) != 0) return;
+   * fork escapes. */
+  act_as_agent();
   kill(pid, signal);
-  if (setresuid(0, 0, 0) != 0) abort();
+  act_as_root();
 }
 
 struct process {

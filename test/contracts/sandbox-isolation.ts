@@ -129,7 +129,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
     it('reads with the rights of the agent, and files only', async () => {
       expect(await sandbox.readFile('/etc/shadow', 10)).toMatchObject({
         kind: 'refused',
-        reason: 'permission denied',
+        reason: 'Permission denied',
       });
       expect(await sandbox.readFile('/root/x', 10)).toMatchObject({ kind: 'refused' });
       expect(await sandbox.readFile('/dev/zero', 10)).toMatchObject({ kind: 'refused' });

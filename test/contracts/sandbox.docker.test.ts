@@ -22,6 +22,7 @@ const start = () =>
     {
       imageId,
       limits: LIMITS,
+      epoch: 1,
       labels: { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` },
     },
     new AbortController().signal,

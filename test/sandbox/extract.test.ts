@@ -9,11 +9,11 @@ import { afterAll, describe, expect, it } from 'vitest';
 import {
   type ExtractCaps,
   type ExtractedPatch,
+  type PatchSource,
   SandboxLost,
   type Sandbox,
 } from '../../domain/ports.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
-import { createExtractor } from '../../sandbox/extract.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
@@ -48,18 +48,21 @@ const installation = uniqueName('extract');
 const engine = await connectEngine();
 const imageId = await prepareTree(engine, installation, TREE);
 const sandboxes = createSandboxes({ engine, installation });
-const extractor = createExtractor({ engine, installation });
 let started = 0;
 
 afterAll(async () => {
+  await sandboxes.close();
   await sandboxes.removeAll();
   await sandboxes.removeImages([imageId]);
 });
 
-async function after<T>(command: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
+async function after<T>(
+  command: string,
+  work: (sandbox: Sandbox & PatchSource) => Promise<T>,
+): Promise<T> {
   const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
   const sandbox = await sandboxes.start(
-    { imageId, limits: LIMITS, labels },
+    { imageId, limits: LIMITS, epoch: 1, labels },
     new AbortController().signal,
   );
   try {
@@ -78,7 +81,7 @@ async function after<T>(command: string, work: (sandbox: Sandbox) => Promise<T>)
 }
 
 function patchOf(command: string, caps: Partial<ExtractCaps> = {}): Promise<ExtractedPatch> {
-  return after(command, ({ ref }) => extractor.extract(ref, { ...CAPS, ...caps }));
+  return after(command, (sandbox) => sandbox.extractPatch({ ...CAPS, ...caps }));
 }
 
 async function textOf(command: string): Promise<string> {
@@ -144,7 +147,7 @@ describe('what a sandbox tells git to run is never run, and its change is seen:'
     ],
   ])('%s', async (_vector, command) => {
     await after(`${PAYLOAD}; ${CHANGE}; ${command}`, async (sandbox) => {
-      const first = await extractor.extract(sandbox.ref, CAPS);
+      const first = await sandbox.extractPatch(CAPS);
       expect(first.kind === 'patch' && first.text).toContain(SEEN);
       for (const path of ['/testbed/pwned', MARKER]) {
         await expect(
@@ -199,10 +202,10 @@ describe('what a sandbox does to hide a change does not hide it:', () => {
   it('a process that goes on writing after the end', async () => {
     await after(
       `setsid bash -c 'while :; do echo $RANDOM >flip.txt; done' >/dev/null 2>&1 & ${CHANGE}`,
-      async ({ ref }) => {
-        const first = await extractor.extract(ref, CAPS);
+      async (sandbox) => {
+        const first = await sandbox.extractPatch(CAPS);
         expect(first.kind === 'patch' && first.text).toContain(SEEN);
-        expect(await extractor.extract(ref, CAPS)).toEqual(first);
+        expect(await sandbox.extractPatch(CAPS)).toEqual(first);
       },
     );
   });
@@ -247,11 +250,11 @@ describe('a patch', () => {
         timeoutMs: 10_000,
         maxOutputBytes: 1000,
       });
-      const patch = await extractor.extract(sandbox.ref, CAPS);
+      const patch = await sandbox.extractPatch(CAPS);
       if (patch.kind !== 'patch') throw new Error(patch.kind);
       const labels = { batch: 'b', sample: 's', rollout: 'b/s/apply' };
       const fresh = await sandboxes.start(
-        { imageId, limits: LIMITS, labels },
+        { imageId, limits: LIMITS, epoch: 1, labels },
         new AbortController().signal,
       );
       try {
@@ -289,7 +292,7 @@ describe('a patch', () => {
     );
     const labels = { batch: 'b', sample: 's', rollout: 'b/s/latin' };
     const sandbox = await sandboxes.start(
-      { imageId: latin, limits: LIMITS, labels },
+      { imageId: latin, limits: LIMITS, epoch: 1, labels },
       new AbortController().signal,
     );
     try {
@@ -300,7 +303,7 @@ describe('a patch', () => {
         timeoutMs: 10_000,
         maxOutputBytes: 1000,
       });
-      const patch = await extractor.extract(sandbox.ref, CAPS);
+      const patch = await sandbox.extractPatch(CAPS);
       expect(patch.kind === 'patch' && patch.text.match(/^diff .*$/gm)).toEqual([
         'diff --git "a/caf\\351" "b/caf\\351"',
       ]);
@@ -363,7 +366,7 @@ describe('a cap', () => {
 describe('extraction', () => {
   it('stops the sandbox, leaves it there, and leaves no verifier', async () => {
     await after(CHANGE, async (sandbox) => {
-      await extractor.extract(sandbox.ref, CAPS);
+      await sandbox.extractPatch(CAPS);
       expect(
         (await sandboxes.list()).map(({ labels, running }) => ({ role: labels.role, running })),
       ).toEqual([{ role: 'rollout', running: false }]);
@@ -371,7 +374,7 @@ describe('extraction', () => {
   });
 
   it('of a sandbox that is gone says so', async () => {
-    const ref = await after(CHANGE, async (sandbox) => sandbox.ref);
-    await expect(extractor.extract(ref, CAPS)).rejects.toThrow(SandboxLost);
+    const gone = await after(CHANGE, async (sandbox) => sandbox);
+    await expect(gone.extractPatch(CAPS)).rejects.toThrow(SandboxLost);
   });
 });

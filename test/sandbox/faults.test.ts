@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineUnavailable, type Sandbox, SandboxLost } from '../../domain/ports.ts';
 import { toCreateOptions } from '../../sandbox/container.ts';
 import { connectEngine, negotiate } from '../../sandbox/engine.ts';
-import { demultiplex, execute } from '../../sandbox/exec.ts';
+import { createDemultiplexer, execute } from '../../sandbox/exec.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
@@ -18,7 +18,10 @@ let sandbox: Sandbox;
 
 function start(): Promise<Sandbox> {
   const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
-  return sandboxes.start({ imageId, limits: LIMITS, labels }, new AbortController().signal);
+  return sandboxes.start(
+    { imageId, limits: LIMITS, epoch: 1, labels },
+    new AbortController().signal,
+  );
 }
 
 const run = (command: string, timeoutMs = 20_000, signal?: AbortSignal) =>
@@ -163,12 +166,10 @@ describe('an exec', () => {
       const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
         bytes.subarray(index * size, (index + 1) * size),
       );
-      await demultiplex(
-        (async function* () {
-          yield* chunks;
-        })(),
+      const demultiplex = createDemultiplexer(
         (stream, piece) => (seen[stream] += piece.toString('latin1')),
       );
+      for (const chunk of chunks) demultiplex(chunk);
       expect(seen).toEqual({
         stdout: Buffer.from('out 😀\x01\x00\x00\x00\x00\x00\x00\x01x').toString('latin1'),
         stderr: 'err',
@@ -190,7 +191,7 @@ describe('a command', () => {
     const first = sandbox.run(request, abort.signal);
     setTimeout(() => abort.abort(new Error('worker drains')), 500);
     await expect(first).rejects.toThrow('worker drains');
-    const second = await (await sandboxes.find(`b/s/rollout-1.${started}`))?.run(request);
+    const second = await (await sandboxes.find(`b/s/rollout-1.${started}`, 2))?.run(request);
     expect(second).toMatchObject({ end: 'exited', output: 'run\n' });
   });
 

@@ -42,7 +42,7 @@ async function inside<T>(
 ): Promise<T> {
   const rollout = `b/s/rollout-1.${keys++}`;
   const sandbox: Sandbox = await sandboxes.start(
-    { imageId, limits: LIMITS, labels: { batch: 'b', sample: 's', rollout } },
+    { imageId, limits: LIMITS, epoch: 1, labels: { batch: 'b', sample: 's', rollout } },
     signal,
   );
   let requests = 0;
@@ -163,7 +163,12 @@ describe('a prepared image', () => {
   it('leaves a fresh sandbox without any change against it', async () => {
     const { imageId } = await images.prepare(specOf({ 'a.txt': 'a\n' }), signal);
     const sandbox = await sandboxes.start(
-      { imageId, limits: LIMITS, labels: { batch: 'b', sample: 's', rollout: 'b/s/rollout-2.1' } },
+      {
+        imageId,
+        limits: LIMITS,
+        epoch: 1,
+        labels: { batch: 'b', sample: 's', rollout: 'b/s/rollout-2.1' },
+      },
       signal,
     );
     const changes: unknown = await engine.docker.getContainer(sandbox.ref.container).changes();

@@ -15,6 +15,7 @@ const signal = new AbortController().signal;
 const spec = (batch: string, sample: string) => ({
   imageId,
   limits: LIMITS,
+  epoch: 1,
   labels: { batch, sample, rollout: `${batch}/${sample}/rollout-1.1` },
 });
 const byName = (a: string, b: string) => a.localeCompare(b);
@@ -99,13 +100,12 @@ describe('starting', () => {
     };
     const sandbox = await ours.start(spec('find', 'a'), signal);
     const result = await sandbox.run(request);
-    const found = await createSandboxes({ engine, installation }).find('find/a/rollout-1.1');
+    const found = await createSandboxes({ engine, installation }).find('find/a/rollout-1.1', 2);
     expect(found?.ref).toEqual(sandbox.ref);
     expect(await found?.run(request)).toEqual(result);
-    await sandbox.stop();
-    expect(await ours.find('find/a/rollout-1.1')).toBeUndefined();
-    expect(await ours.find('find/none/rollout-1.1')).toBeUndefined();
     await sandbox.close();
+    expect(await ours.find('find/a/rollout-1.1', 2)).toBeUndefined();
+    expect(await ours.find('find/none/rollout-1.1', 2)).toBeUndefined();
   });
 
   it('leaves no container when it is called off', async () => {

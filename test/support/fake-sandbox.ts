@@ -30,7 +30,25 @@ import {
   SandboxLost,
 } from '../../domain/ports.ts';
 import { joinOutput, outputShares } from '../../sandbox/command.ts';
-import { parseShell, renderShell, SAVE_STATE } from '../../sandbox/shell.ts';
+import { parseShell, renderShell } from '../../sandbox/shell.ts';
+
+/**
+ * Sourced by the shell when it ends, after the command and again in its EXIT trap: writes what parseShell reads
+ * to the file STATE beside it. Builtins only, because the command may have lost its PATH; in a subshell, because it may have set
+ * any option. Returns the code it found, so the shell's own exit code stays.
+ */
+const SAVE_STATE = String.raw`__twinpatch_code=$?
+[[ -n "${'$'}{__twinpatch_saved-}" ]] && return "$__twinpatch_code"
+__twinpatch_saved=1
+( set +eux; set -f; IFS=$'\n'
+  builtin printf '%s\0' "$PWD"
+  for __twinpatch_name in $(builtin compgen -e); do
+    builtin printf '%s=%s\0' "$__twinpatch_name" "${'$'}{!__twinpatch_name}"
+  done
+  builtin printf 'end\0'
+) >| STATE
+return "$__twinpatch_code"
+`;
 
 /** A fresh fake whose repository holds `files` (paths relative to /testbed). */
 export async function createFakeSandbox(files: Record<string, string> = {}): Promise<Sandbox> {

@@ -70,6 +70,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
         return {
           ...inner,
           ref: { engine: 'e', container, imageId: 'sha256:image' },
+          extractPatch: async () => world.extracted,
           async close() {
             open.delete(container);
             await inner.close();
@@ -77,7 +78,6 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
         };
       },
     },
-    extractor: { extract: async () => world.extracted },
   };
   const of = (index: number) => ({
     batchId: BATCH,

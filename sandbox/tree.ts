@@ -1,0 +1,127 @@
+/** What changed in a stopped sandbox's repository, as its guest tells it, and the contents. Paths are bytes as latin1. */
+
+import type { GuestClient } from './guest-client.ts';
+import { REQUEST } from './wire.ts';
+
+export type EntryKind = 'file' | 'link' | 'folder' | 'other';
+
+/** An entry that changed, or that lies in a folder that did. */
+export interface TreeEntry {
+  path: string;
+  kind: EntryKind;
+  changed: boolean;
+  size: number;
+}
+
+export interface TreeChanges {
+  entries: TreeEntry[];
+  /** Folders whose entries all are listed, each with the kinds of its entries by name; '' is the repository. */
+  folders: Map<string, Map<string, EntryKind>>;
+}
+
+export interface FetchedEntry {
+  path: string;
+  kind: EntryKind | 'missing';
+  executable: boolean;
+  /** Of a file its content, of a link its text, else empty. */
+  content: Buffer;
+}
+
+const KINDS: Record<string, EntryKind> = { f: 'file', l: 'link', d: 'folder', o: 'other' };
+const CHANGED_FOLDER = 'D';
+/** Contents that are fetched at once. */
+const BATCH_BYTES = 8 * 1024 ** 2;
+
+/** Everything that may have changed, and no `.git` of any folder. Throws GuestRefused ('too much') for a list that fits no frame. */
+export function listChanges(
+  guest: GuestClient,
+  timeoutMs: number,
+  onTimeout: () => Error,
+): Promise<TreeChanges> {
+  return guest.ask(
+    REQUEST.changes,
+    [],
+    (body) => {
+      const entries: TreeEntry[] = [];
+      const folders: TreeChanges['folders'] = new Map();
+      while (body.left > 0) {
+        const letter = String.fromCharCode(body.u8());
+        const changed = body.u8() === 1;
+        const size = body.u64();
+        const path = body.bytes().toString('latin1');
+        if (letter === CHANGED_FOLDER) {
+          folders.set(path, new Map());
+          continue;
+        }
+        const kind = KINDS[letter] ?? 'other';
+        entries.push({ path, kind, changed, size });
+        folders.get(folderOf(path))?.set(path.slice(path.lastIndexOf('/') + 1), kind);
+      }
+      return { entries, folders };
+    },
+    { timeoutMs, onTimeout },
+  );
+}
+
+/** The contents of entries, in their order. */
+export async function fetchEntries(
+  guest: GuestClient,
+  entries: TreeEntry[],
+  maxBytes: number,
+  timeoutMs: number,
+  onTimeout: () => Error,
+): Promise<FetchedEntry[]> {
+  const fetched: FetchedEntry[] = [];
+  for (const batch of toBatches(entries)) {
+    const paths = batch.map(({ path }) => ({ text: Buffer.from(path, 'latin1') }));
+    const contents = await guest.ask(
+      REQUEST.fetch,
+      [{ u64: maxBytes }, { u32: paths.length }, ...paths],
+      (body) =>
+        batch.map(({ path }): FetchedEntry => {
+          const kind = KINDS[String.fromCharCode(body.u8())] ?? 'missing';
+          return { path, kind, executable: body.u8() === 1, content: body.bytes() };
+        }),
+      { timeoutMs, onTimeout },
+    );
+    fetched.push(...contents);
+  }
+  return fetched;
+}
+
+/** Whether the changes leave this path of the pristine tree where and what it was: a file or a link. */
+export function isStillThere(path: string, { folders }: TreeChanges): boolean {
+  const names = path.split('/');
+  let folder = '';
+  for (const [index, name] of names.entries()) {
+    const listed = folders.get(folder);
+    if (listed) {
+      const kind = listed.get(name);
+      const isLast = index === names.length - 1;
+      if (isLast ? kind !== 'file' && kind !== 'link' : kind !== 'folder') return false;
+    }
+    folder = folder === '' ? name : `${folder}/${name}`;
+  }
+  return true;
+}
+
+// --- internal ---
+
+function folderOf(path: string): string {
+  const at = path.lastIndexOf('/');
+  return at === -1 ? '' : path.slice(0, at);
+}
+
+function toBatches(entries: TreeEntry[]): TreeEntry[][] {
+  const batches: TreeEntry[][] = [];
+  let bytes = Infinity;
+  for (const entry of entries) {
+    bytes += entry.size;
+    if (bytes > BATCH_BYTES) {
+      batches.push([]);
+      bytes = entry.size;
+    }
+    batches.at(-1)?.push(entry);
+  }
+  return batches;
+}

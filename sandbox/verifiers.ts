@@ -1,0 +1,94 @@
+/** Verifier containers: one per prepared image, used again while extractions follow one another, gone when they don't. */
+
+import { EngineUnavailable } from '../domain/ports.ts';
+import { removeContainer, startContainer } from './container.ts';
+import type { Engine } from './engine.ts';
+import { createGuestClient } from './guest-client.ts';
+import { createVerifier, type Verifier, VERIFIER_ENVIRONMENT } from './verifier.ts';
+
+const LIMITS = {
+  memoryBytes: 2 * 1024 ** 3,
+  cpus: 2,
+  maxProcesses: 256,
+  maxFileBytes: 4 * 1024 ** 3,
+};
+const IDLE_MS = 10_000;
+const LEASE_MS = 60_000;
+
+export interface Verifiers {
+  /** Works with a verifier of an image. One that failed is not used again. */
+  use<T>(imageId: string, work: (verifier: Verifier) => Promise<T>): Promise<T>;
+  /** Removes those that nobody uses now, and from now on each when it is free. */
+  close(): Promise<void>;
+}
+
+interface Entry {
+  started: Promise<{ verifier: Verifier; remove(): Promise<void> }>;
+  users: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+export function createVerifiers(engine: Engine, installation: string): Verifiers {
+  const entries = new Map<string, Entry>();
+  let idleMs = IDLE_MS;
+
+  async function start(imageId: string) {
+    const container = await startContainer(engine, {
+      imageId,
+      labels: { installation, role: 'verifier' },
+      limits: LIMITS,
+      network: false,
+      guestLeaseMs: LEASE_MS,
+    });
+    const guest = createGuestClient(engine, container, {
+      epoch: 1,
+      leaseMs: LEASE_MS,
+      environment: VERIFIER_ENVIRONMENT,
+    });
+    return {
+      verifier: createVerifier(guest),
+      async remove() {
+        guest.close();
+        await removeContainer(engine, container);
+      },
+    };
+  }
+
+  async function retire(imageId: string, entry: Entry): Promise<void> {
+    if (entries.get(imageId) === entry) entries.delete(imageId);
+    clearTimeout(entry.idle);
+    if (entry.users > 0) return; // its last user comes here again
+    const started = await entry.started.catch(() => undefined);
+    await started?.remove().catch((error: unknown) => {
+      if (!(error instanceof EngineUnavailable)) throw error; // the reaper's, later
+    });
+  }
+
+  return {
+    async use(imageId, work) {
+      let entry = entries.get(imageId);
+      if (entry === undefined) {
+        entry = { started: start(imageId), users: 0, idle: undefined };
+        entries.set(imageId, entry);
+      }
+      clearTimeout(entry.idle);
+      entry.users += 1;
+      let isSound = false;
+      try {
+        const result = await work((await entry.started).verifier);
+        isSound = true;
+        return result;
+      } finally {
+        entry.users -= 1;
+        const used = entry;
+        if (!isSound || entries.get(imageId) !== entry) await retire(imageId, entry);
+        else if (entry.users === 0)
+          entry.idle = setTimeout(() => void retire(imageId, used), idleMs).unref();
+      }
+    },
+    async close() {
+      idleMs = 0;
+      await Promise.all([...entries].map(([imageId, entry]) => retire(imageId, entry)));
+    },
+  };
+}
