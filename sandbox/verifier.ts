@@ -69,8 +69,9 @@ head=$(git rev-parse HEAD)
 mkdir -p "$work"/git/{objects/info,refs,info}
 printf '%s\n' "$head" >"$work/git/HEAD"
 printf '${REPOSITORY_PATH}/.git/objects\n' >"$work/git/objects/info/alternates"
+cp .git/info/attributes "$work/git/info/attributes"
+(( $# == 0 )) || printf '%s -diff\n' "$@" >>"$work/git/info/attributes"
 export GIT_DIR="$work/git" GIT_WORK_TREE=${REPOSITORY_PATH}
-(( $# == 0 )) || printf '%s -diff\n' "$@" >"$work/git/info/attributes"
 cat "$work"/in.* | git fast-import --quiet --done --force >/dev/null 2>&1
 ${DIFF} --binary --full-index --unified=3 --src-prefix=a/ --dst-prefix=b/ HEAD ${RESULT_REF} >"$work/out"
 ${DIFF} -z --raw --abbrev=40 --numstat HEAD ${RESULT_REF} >"$work/facts"

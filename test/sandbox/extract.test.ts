@@ -364,12 +364,13 @@ describe('a cap', () => {
 });
 
 describe('extraction', () => {
-  it('stops the sandbox, leaves it there, and leaves no verifier', async () => {
+  it('keeps a verifier ready for the next one, until the sandboxes are closed', async () => {
     await after(CHANGE, async (sandbox) => {
+      const roles = async () => (await sandboxes.list()).map(({ labels }) => labels.role).sort();
       await sandbox.extractPatch(CAPS);
-      expect(
-        (await sandboxes.list()).map(({ labels, running }) => ({ role: labels.role, running })),
-      ).toEqual([{ role: 'rollout', running: false }]);
+      expect(await roles()).toEqual(['rollout', 'verifier']);
+      await sandboxes.close();
+      expect(await roles()).toEqual(['rollout']);
     });
   });
 

@@ -55,9 +55,6 @@ describe('a sandbox that breaks', () => {
     ['is removed', () => handle().remove({ force: true })],
     ['is killed', () => handle().kill()],
     ['is paused', () => handle().pause()],
-    ['loses its shell', () => asRoot('rm -f /bin/bash /usr/bin/bash')],
-    ['may no longer start its shell', () => asRoot('chmod 000 /bin/bash')],
-    ['loses all its programs', () => asRoot('rm -rf /bin/* /usr/bin/* 2>/dev/null')],
   ])('is lost, not a failed command, when it %s', async (_how, harm) => {
     await harm();
     await expect(run('echo shown')).rejects.toThrow(SandboxLost);
@@ -66,6 +63,16 @@ describe('a sandbox that breaks', () => {
       SandboxLost,
     );
     await expect(sandbox.list('/testbed', 1)).rejects.toThrow(SandboxLost);
+  });
+
+  it.each([
+    ['loses its shell', 'rm -f /bin/bash /usr/bin/bash'],
+    ['may no longer start its shell', 'chmod 000 /bin/bash'],
+    ['loses all its programs', 'rm -rf /bin/* /usr/bin/* 2>/dev/null'],
+  ])('runs no command, and says so, when it %s', async (_how, harm) => {
+    await asRoot(harm);
+    await expect(run('echo shown')).rejects.toThrow(SandboxLost);
+    await expect(run('echo shown')).rejects.toThrow(/bash can't be started/);
   });
 
   it.each([
@@ -225,12 +232,16 @@ describe('the engine', () => {
   });
 
   it('is asked for a container that can reach nothing and gains nothing', () => {
-    const { HostConfig, User, Labels } = toCreateOptions({
-      imageId,
-      labels: { installation, role: 'rollout' },
-      limits: LIMITS,
-      network: false,
-    });
+    const { HostConfig, User, Labels } = toCreateOptions(
+      {
+        imageId,
+        labels: { installation, role: 'rollout' },
+        limits: LIMITS,
+        network: false,
+        guestLeaseMs: 60_000,
+      },
+      'guest-volume',
+    );
     expect(HostConfig).toMatchObject({
       NetworkMode: 'none',
       Privileged: false,
@@ -243,7 +254,9 @@ describe('the engine', () => {
       LogConfig: { Type: 'none' },
     });
     expect(HostConfig).not.toHaveProperty('Binds');
-    expect(HostConfig).not.toHaveProperty('Mounts');
+    expect(HostConfig?.Mounts).toMatchObject([
+      { Type: 'volume', Source: 'guest-volume', Target: '/.twinpatch', ReadOnly: true },
+    ]);
     expect(User).toBe('0:0');
     expect(Labels).toMatchObject({ 'dev.twinpatch.installation': installation });
   });
