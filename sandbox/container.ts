@@ -7,8 +7,6 @@ import type Docker from 'dockerode';
 import { type Labels, toEngineLabels } from '../domain/ids.ts';
 import { EngineUnavailable, SandboxLost, type SandboxLimits } from '../domain/ports.ts';
 import { call, type Engine, statusOf } from './engine.ts';
-import { ensureGuestVolume, toGuestMount } from './guest-volume.ts';
-import { toGuestCommand } from './guest.ts';
 
 /** Where the guest listens: a small file system in memory, of root alone. */
 const GUEST_SOCKET_FOLDER = '/run/twinpatch';
@@ -34,28 +32,25 @@ export interface ContainerSpec {
   limits: SandboxLimits;
   /** `prepare` may reach the network when `network` says so. */
   network: boolean;
-  /**
-   * Makes the guest its first process, which ends when no owner has come for so long. Without it the container only waits.
-   */
-  guestLeaseMs?: number;
+  /** Makes the guest its first process. Without it the container only waits. */
+  guest?: ContainerGuest;
 }
 
-/** How the engine is asked for a container; `guestVolume` is the one its guest is in, where it has one. */
-export function toCreateOptions(
-  spec: ContainerSpec,
-  guestVolume?: string,
-): Docker.ContainerCreateOptions {
+/** How a container comes by its guest, and the command that starts it. */
+export interface ContainerGuest {
+  command: string[];
+  mount: Docker.MountSettings;
+}
+
+/** How the engine is asked for a container. */
+export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOptions {
   const { memoryBytes, cpus, maxProcesses, maxFileBytes } = spec.limits;
-  const { guestLeaseMs } = spec;
   return {
     ...(spec.name === undefined ? {} : { name: spec.name }),
     Image: spec.imageId,
     User: '0:0',
     WorkingDir: '/',
-    Entrypoint:
-      guestLeaseMs === undefined
-        ? ['/bin/sh', '-c', 'exec sleep infinity']
-        : toGuestCommand(guestLeaseMs),
+    Entrypoint: spec.guest?.command ?? ['/bin/sh', '-c', 'exec sleep infinity'],
     Cmd: [],
     Labels: toEngineLabels(spec.labels),
     Healthcheck: { Test: ['NONE'] },
@@ -66,7 +61,7 @@ export function toCreateOptions(
       NetworkMode: spec.network ? 'default' : 'none',
       Privileged: false,
       AutoRemove: false,
-      Init: guestLeaseMs === undefined,
+      Init: spec.guest === undefined,
       CapDrop: ['ALL'],
       CapAdd: spec.labels.role === 'prepare' ? PREPARE_CAPABILITIES : SANDBOX_CAPABILITIES,
       SecurityOpt: ['no-new-privileges'],
@@ -85,8 +80,7 @@ export function toCreateOptions(
       IpcMode: 'private',
       CgroupnsMode: 'private',
       Tmpfs: { [GUEST_SOCKET_FOLDER]: 'rw,nosuid,nodev,noexec,size=64k,mode=0700' },
-      Mounts:
-        guestVolume === undefined ? [] : [toGuestMount(guestVolume, spec.labels.installation)],
+      Mounts: spec.guest === undefined ? [] : [spec.guest.mount],
     } as Docker.HostConfig,
   };
 }
@@ -108,14 +102,9 @@ export async function startContainer(
   spec: ContainerSpec,
   signal?: AbortSignal,
 ): Promise<string> {
-  const guestVolume =
-    spec.guestLeaseMs === undefined
-      ? undefined
-      : await ensureGuestVolume(engine, spec.labels.installation, spec.imageId);
   const created = await call(
     'container create',
-    (abortSignal) =>
-      engine.docker.createContainer({ ...toCreateOptions(spec, guestVolume), abortSignal }),
+    (abortSignal) => engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
     { signal },
   );
   try {

@@ -3,7 +3,7 @@
  * pristine image, beside that image's own repository: the sandbox's git, its configuration and its ignore rules have no say.
  */
 
-import { type ExtractCaps, type ExtractedPatch } from '../domain/ports.ts';
+import type { ExtractCaps, ExtractedPatch } from '../domain/ports.ts';
 import { toCommitStream } from './commit-stream.ts';
 import type { GuestClient } from './guest-client.ts';
 import { GuestRefused } from './guest.ts';

@@ -13,8 +13,9 @@ import tar from 'tar-stream';
 
 import { GUEST_FOLDER, type Labels, toEngineLabels } from '../domain/ids.ts';
 import { EngineUnavailable, ImageError } from '../domain/ports.ts';
-import { ownName, removeContainer } from './container.ts';
+import { type ContainerGuest, ownName, removeContainer } from './container.ts';
 import { call, type Engine, statusOf } from './engine.ts';
+import { toGuestCommand } from './guest.ts';
 import { readTar } from './tar-reader.ts';
 
 /** Beside this file's folder when built, in `dist` when run from source. */
@@ -64,6 +65,17 @@ export async function ensureGuestVolume(
   const filling = latest && latest !== earlier ? latest : fill(engine, installation, imageId);
   volumes.set(installation, filling);
   return (await filling).name;
+}
+
+/** The guest of a container that is to be started from an image; it ends when no owner has come for `leaseMs`. */
+export async function guestOf(
+  engine: Engine,
+  installation: string,
+  imageId: string,
+  leaseMs: number,
+): Promise<ContainerGuest> {
+  const volume = await ensureGuestVolume(engine, installation, imageId);
+  return { command: toGuestCommand(leaseMs), mount: toGuestMount(volume, installation) };
 }
 
 /** The mount of a guest volume, read-only unless it is to be filled; nothing that an image has at that place gets into it. */

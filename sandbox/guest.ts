@@ -70,9 +70,7 @@ export async function connectGuest(
     }),
   );
   // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
-  const stream = (await call('exec start', () =>
-    exec.start({ hijack: true, stdin: true }),
-  )) as Duplex;
+  const stream: Duplex = await call('exec start', () => exec.start({ hijack: true, stdin: true }));
   const connection = overStream(stream, container);
   const timer = setTimeout(
     () => stream.destroy(new GuestGone(`The guest of ${container.slice(0, 12)} does not answer.`)),

@@ -13,6 +13,7 @@ import {
 import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
+import { guestOf } from './guest-volume.ts';
 import { createReaper, type Reaper } from './reaper.ts';
 import { createVerifiers } from './verifiers.ts';
 
@@ -54,9 +55,10 @@ export function createSandboxes(options: {
     try {
       const environment = await environmentOf(spec.imageId);
       const { imageId, limits, epoch } = spec;
+      const guest = await guestOf(engine, installation, imageId, leaseMs);
       const container = await startContainer(
         engine,
-        { imageId, name, labels, limits, network: false, guestLeaseMs: leaseMs },
+        { imageId, name, labels, limits, network: false, guest },
         signal,
       );
       const ref = { engine: engine.id, container, imageId };

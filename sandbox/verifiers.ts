@@ -4,6 +4,7 @@ import { EngineUnavailable } from '../domain/ports.ts';
 import { removeContainer, startContainer } from './container.ts';
 import type { Engine } from './engine.ts';
 import { createGuestClient } from './guest-client.ts';
+import { guestOf } from './guest-volume.ts';
 import { createVerifier, type Verifier, VERIFIER_ENVIRONMENT } from './verifier.ts';
 
 const LIMITS = {
@@ -38,7 +39,7 @@ export function createVerifiers(engine: Engine, installation: string): Verifiers
       labels: { installation, role: 'verifier' },
       limits: LIMITS,
       network: false,
-      guestLeaseMs: LEASE_MS,
+      guest: await guestOf(engine, installation, imageId, LEASE_MS),
     });
     const guest = createGuestClient(engine, container, {
       epoch: 1,

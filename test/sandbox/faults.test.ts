@@ -4,6 +4,7 @@ import { EngineUnavailable, type Sandbox, SandboxLost } from '../../domain/ports
 import { toCreateOptions } from '../../sandbox/container.ts';
 import { connectEngine, negotiate } from '../../sandbox/engine.ts';
 import { createDemultiplexer, execute } from '../../sandbox/exec.ts';
+import { toGuestMount } from '../../sandbox/guest-volume.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
@@ -232,16 +233,13 @@ describe('the engine', () => {
   });
 
   it('is asked for a container that can reach nothing and gains nothing', () => {
-    const { HostConfig, User, Labels } = toCreateOptions(
-      {
-        imageId,
-        labels: { installation, role: 'rollout' },
-        limits: LIMITS,
-        network: false,
-        guestLeaseMs: 60_000,
-      },
-      'guest-volume',
-    );
+    const { HostConfig, User, Labels } = toCreateOptions({
+      imageId,
+      labels: { installation, role: 'rollout' },
+      limits: LIMITS,
+      network: false,
+      guest: { command: ['guestd'], mount: toGuestMount('guest-volume', installation) },
+    });
     expect(HostConfig).toMatchObject({
       NetworkMode: 'none',
       Privileged: false,
