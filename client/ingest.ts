@@ -12,6 +12,7 @@ import { redactCredentials } from '../repository/git.ts';
 import { openSource } from '../repository/source.ts';
 import { compareConfigs, renderChange } from './config-changes.ts';
 import { CliError, EXIT } from './errors.ts';
+import { renderLeftOut } from './left-out.ts';
 import { packageVersion } from './package-root.ts';
 
 export interface IngestInput {
@@ -113,7 +114,7 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
     for await (const found of listFunctions(source.files(commit), targets, onLeftOut)) {
       functions.push(found);
     }
-    for (const [path, reason] of leftOut) onProgress(`left out: ${path}: ${reason}`);
+    for (const line of renderLeftOut(leftOut)) onProgress(line);
     onProgress(`${name} is ${commit}: ${functions.length} functions found`);
     planned.push({ commit, snapshot, functions });
     commits.push({ name, commit, snapshot, functions: await store.blobs.putJson(functions) });
