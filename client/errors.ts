@@ -71,8 +71,14 @@ export function isServerGone(error: unknown): boolean {
 /** google.rpc.Code */
 const GRPC_UNAVAILABLE = 14;
 
-/** Errors of the adapters: their messages say what happened, why, and what to do next. */
-const EXPECTED = new Set(['RepositoryError', 'StoreUnavailable', 'StoreCorrupt', 'PromptError']);
+/** Errors of the adapters and of set-up: their messages say what happened, why, and what to do next. */
+const EXPECTED = new Set([
+  'RepositoryError',
+  'StoreUnavailable',
+  'StoreCorrupt',
+  'PromptError',
+  'SetupError',
+]);
 
 // By name: importing commander's class here would load it for every module that throws a CliError.
 function isCommanderError(error: unknown): error is CommanderError {

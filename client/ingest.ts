@@ -24,6 +24,8 @@ export interface IngestInput {
   /** Instead of `targets.samples`. */
   samples?: number | undefined;
   onProgress: (line: string) => void;
+  /** Asked before the batch is made or changed: what it throws leaves the batch as it was. */
+  beforeChange?: () => Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -46,9 +48,7 @@ export async function ingest(input: IngestInput): Promise<Ingested> {
   const config = withoutCredentials(withSamples(input.config, input.samples));
   const known = await store.batches.get(config.name);
   const batch =
-    known === undefined
-      ? await begin(config, input)
-      : await takeOver(known, config, store, onProgress);
+    known === undefined ? await begin(config, input) : await takeOver(known, config, input);
   // The record comes first, so a manifest cut short by a crash is completed here.
   const before = await store.batches.planned(batch.id);
   const missing = batch.config.targets.samples - before;
@@ -97,6 +97,7 @@ function withoutCredentials(config: BatchConfig): BatchConfig {
 
 async function begin(config: BatchConfig, input: IngestInput): Promise<BatchRecord> {
   const { store, cacheDir, onProgress, signal } = input;
+  await input.beforeChange?.();
   onProgress(`reading ${config.repository.source}`);
   const source = await openSource(input.config.repository.source, {
     cacheDir,
@@ -144,8 +145,7 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
 async function takeOver(
   known: BatchRecord,
   config: BatchConfig,
-  store: Store,
-  onProgress: (line: string) => void,
+  { store, onProgress, beforeChange }: IngestInput,
 ): Promise<BatchRecord> {
   const { pinned, free, moreSamples } = compareConfigs(known.config, config);
   if (pinned.length > 0) {
@@ -157,6 +157,7 @@ async function takeOver(
     );
   }
   if (free.length === 0 && moreSamples === 0) return known;
+  await beforeChange?.();
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);
