@@ -24,7 +24,7 @@ export function parseConfigText(text: string): ConfigText {
   };
   const problems = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
     place: at(pos[0]),
-    reason: REASONS[code] ?? `not YAML: ${message}`,
+    reason: REASONS[code]?.(keyAt(text, pos[0])) ?? `not YAML: ${message}`,
   }));
   let value: unknown;
   if (problems.length === 0) {
@@ -67,12 +67,16 @@ export function parseConfigText(text: string): ConfigText {
 
 const MAX_ALIASES = 100;
 
-const REASONS: Record<string, string> = {
-  DUPLICATE_KEY: 'the key is given twice; keep one',
-  TAB_AS_INDENT: 'tabs cannot indent YAML; use spaces',
-  MULTIPLE_DOCS: 'a second document begins here (`---`); keep one',
-  NON_STRING_KEY: 'a key must be plain text',
+const REASONS: Record<string, (key: string) => string> = {
+  DUPLICATE_KEY: (key) => `${key}: the key is given twice; keep one`,
+  TAB_AS_INDENT: () => 'tabs cannot indent YAML; use spaces',
+  MULTIPLE_DOCS: () => 'a second document begins here (`---`); keep one',
+  NON_STRING_KEY: () => 'a key must be plain text',
 };
+
+function keyAt(text: string, offset: number): string {
+  return /["']?([^"':\s]*)/y.exec(text.slice(offset, offset + 200))?.[1] ?? '';
+}
 
 function childOf(node: ParsedNode | null | undefined, step: string | number) {
   if (isMap<ParsedNode, ParsedNode | null>(node)) {

@@ -135,7 +135,9 @@ async function checkServer(store: string, options: ServerOptions): Promise<Findi
       `${serverVersion ?? 'unknown version'} at ${server.address}, results kept ${state.retentionDays} days`,
     );
   } catch (error) {
-    return bad(name, error instanceof Error ? error.message : String(error), 'twinpatch up');
+    const fix = error instanceof CliError ? error.next : undefined;
+    const message = error instanceof Error ? error.message : String(error);
+    return bad(name, message, fix ?? 'twinpatch up');
   }
 }
 

@@ -71,21 +71,31 @@ export function isServerGone(error: unknown): boolean {
 /** google.rpc.Code */
 const GRPC_UNAVAILABLE = 14;
 
-/** Errors of the adapters: their messages say what happened, why, and what to do next. */
-const EXPECTED = new Set(['RepositoryError', 'StoreUnavailable', 'StoreCorrupt', 'PromptError']);
+/** Errors of the adapters and of set-up: their messages say what happened, why, and what to do next. */
+const EXPECTED = new Set([
+  'RepositoryError',
+  'StoreUnavailable',
+  'StoreCorrupt',
+  'PromptError',
+  'SetupError',
+]);
+
+/** `command` is the one that was called, where there was one. */
+type UsageError = CommanderError & { command?: string };
 
 // By name: importing commander's class here would load it for every module that throws a CliError.
-function isCommanderError(error: unknown): error is CommanderError {
+function isCommanderError(error: unknown): error is UsageError {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
 }
 
-function describeUsageError({ exitCode, code, message }: CommanderError) {
+function describeUsageError({ exitCode, code, message, command }: UsageError) {
   // Help, asked for or not, has been written already.
   if (exitCode === 0) return { exitCode: EXIT.done, text: '' };
   if (code === 'commander.help') return { exitCode: EXIT.usage, text: '' };
   const [what = '', hint] = message.replace(/^error: /, '').split('\n');
   const suggestion = /Did you mean (?:one of )?(.+)\?\)?$/.exec(hint ?? '')?.[1];
-  const next = suggestion === undefined ? 'see `twinpatch --help`' : `did you mean ${suggestion}?`;
+  const help = ['twinpatch', ...(command === undefined ? [] : [command]), '--help'].join(' ');
+  const next = suggestion === undefined ? `see \`${help}\`` : `did you mean ${suggestion}?`;
   return { exitCode: EXIT.usage, text: `error: ${sanitize(what)}\nnext: ${sanitize(next)}\n` };
 }
 

@@ -70,6 +70,7 @@ function toSide(store: Store, result: RolloutResult): RolloutSide {
 /** What shaped the rows of a sample. */
 function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generation }: SampleEnd) {
   const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher);
+  const { profile, maxCostUsd, ...limits } = batch.config.rollout;
   return {
     batch: batch.id,
     repository: publicName(batch),
@@ -83,7 +84,8 @@ function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generat
     attempt,
     generation,
     sampling: { temperature, topP, maxTokens: maxTokens ?? null },
-    profile: batch.config.rollout.profile,
+    profile,
+    limits: { ...limits, maxCostUsd: maxCostUsd ?? null },
     versions: batch.versions,
   };
 }

@@ -1,6 +1,7 @@
 /** Watches a batch until it ends: a live block on a terminal, plain lines without one. */
 
 import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/common';
 import { createLogUpdate } from 'log-update';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchRecord, Store } from '../domain/store.ts';
@@ -16,16 +17,16 @@ const LINES_PER_ELAPSED = 20;
 
 const block = createLogUpdate(process.stderr);
 
-/** How watching ended: with the batch, or because the user turned away from it. */
-export type FollowEnd = 'ended' | 'detached';
-
-/** Follows until the batch workflow has ended or `signal` aborts. Throws CliError when the server stays away. */
+/**
+ * Follows until the batch workflow has ended, and shows and returns its last state; `detached` when `signal` aborts.
+ * Throws CliError when the server stays away.
+ */
 export async function follow(
   client: Client,
   store: Store,
   batch: BatchRecord,
   signal: AbortSignal,
-): Promise<FollowEnd> {
+): Promise<BatchState | 'detached'> {
   const terminal = process.stderr.isTTY === true;
   const show = terminal ? showBlock : showLines();
   const startedAt = Date.now();
@@ -39,7 +40,12 @@ export async function follow(
       if (state === 'detached') return state;
       show(state, Date.now() - startedAt);
       const news = await Promise.race([sleep(TERMINAL_EVERY_MS), ending, aborted]);
-      if (news === 'ended' || news === 'detached') return news;
+      if (news === 'detached') return news;
+      if (news === 'ended') {
+        const last = await readBatchState(store, batch, client);
+        show(last, Date.now() - startedAt, true);
+        return last;
+      }
       if (news === 'lost') ending = awaitEnd(client, batch);
     }
   } catch (error) {
@@ -65,6 +71,7 @@ function awaitEnd(client: Client, { id }: BatchRecord): Promise<'ended' | 'lost'
       () => 'ended' as const,
       (error: unknown) => {
         if (isServerGone(error)) return 'lost' as const;
+        if (error instanceof WorkflowNotFoundError) return 'ended' as const;
         throw error;
       },
     );
@@ -77,13 +84,12 @@ function showBlock(state: BatchState, elapsedMs: number): void {
   block(renderProgress(state, elapsedMs));
 }
 
-function showLines(): (state: BatchState, elapsedMs: number) => void {
+function showLines(): (state: BatchState, elapsedMs: number, isLast?: boolean) => void {
   let shown = '';
   let shownAt = 0;
-  return (state, elapsedMs) => {
-    const [, ...lines] = renderProgress(state, 0).split('\n');
-    const text = lines.join('\n');
-    const pauseMs = Math.max(LINE_EVERY_MS, elapsedMs / LINES_PER_ELAPSED);
+  return (state, elapsedMs, isLast = false) => {
+    const text = renderProgress(state, 0);
+    const pauseMs = isLast ? 0 : Math.max(LINE_EVERY_MS, elapsedMs / LINES_PER_ELAPSED);
     if (text === shown || Date.now() - shownAt < pauseMs) return;
     shown = text;
     shownAt = Date.now();

@@ -12,6 +12,7 @@ import { redactCredentials } from '../repository/git.ts';
 import { openSource } from '../repository/source.ts';
 import { compareConfigs, renderChange } from './config-changes.ts';
 import { CliError, EXIT } from './errors.ts';
+import { renderLeftOut } from './left-out.ts';
 import { packageVersion } from './package-root.ts';
 
 export interface IngestInput {
@@ -23,6 +24,8 @@ export interface IngestInput {
   /** Instead of `targets.samples`. */
   samples?: number | undefined;
   onProgress: (line: string) => void;
+  /** Asked before the batch is made or changed: what it throws leaves the batch as it was. */
+  beforeChange?: () => Promise<void>;
   signal?: AbortSignal;
 }
 
@@ -45,9 +48,7 @@ export async function ingest(input: IngestInput): Promise<Ingested> {
   const config = withoutCredentials(withSamples(input.config, input.samples));
   const known = await store.batches.get(config.name);
   const batch =
-    known === undefined
-      ? await begin(config, input)
-      : await takeOver(known, config, store, onProgress);
+    known === undefined ? await begin(config, input) : await takeOver(known, config, input);
   // The record comes first, so a manifest cut short by a crash is completed here.
   const before = await store.batches.planned(batch.id);
   const missing = batch.config.targets.samples - before;
@@ -96,6 +97,7 @@ function withoutCredentials(config: BatchConfig): BatchConfig {
 
 async function begin(config: BatchConfig, input: IngestInput): Promise<BatchRecord> {
   const { store, cacheDir, onProgress, signal } = input;
+  await input.beforeChange?.();
   onProgress(`reading ${config.repository.source}`);
   const source = await openSource(input.config.repository.source, {
     cacheDir,
@@ -113,7 +115,7 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
     for await (const found of listFunctions(source.files(commit), targets, onLeftOut)) {
       functions.push(found);
     }
-    for (const [path, reason] of leftOut) onProgress(`left out: ${path}: ${reason}`);
+    for (const line of renderLeftOut(leftOut)) onProgress(line);
     onProgress(`${name} is ${commit}: ${functions.length} functions found`);
     planned.push({ commit, snapshot, functions });
     commits.push({ name, commit, snapshot, functions: await store.blobs.putJson(functions) });
@@ -143,8 +145,7 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
 async function takeOver(
   known: BatchRecord,
   config: BatchConfig,
-  store: Store,
-  onProgress: (line: string) => void,
+  { store, onProgress, beforeChange }: IngestInput,
 ): Promise<BatchRecord> {
   const { pinned, free, moreSamples } = compareConfigs(known.config, config);
   if (pinned.length > 0) {
@@ -156,6 +157,7 @@ async function takeOver(
     );
   }
   if (free.length === 0 && moreSamples === 0) return known;
+  await beforeChange?.();
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);

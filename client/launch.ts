@@ -9,11 +9,13 @@ import {
   connectClient,
   existingServer,
   findEmbeddedServer,
+  requireFreePorts,
   type Server,
   startEmbeddedServer,
   usualPort,
 } from './server.ts';
-import { startWorker } from './worker.ts';
+import { requireEngine } from './containers.ts';
+import { isWorkerRunning, startWorker } from './worker.ts';
 import { DEFAULT_WINDOW } from './window.ts';
 import type { Workspace } from './workspace.ts';
 
@@ -32,20 +34,25 @@ export interface Running {
   client: Client;
 }
 
+/**
+ * Looks whether `bringUp` can do its work, and starts nothing: the server that is there answers, else its ports are free; the
+ * engine answers where a worker has to be started. Throws CliError.
+ */
+export async function checkGround(workspace: Workspace, options: ServerOptions): Promise<void> {
+  const { running } = await look(workspace, options);
+  await running?.client.connection.close();
+}
+
 /** A server that answers and a worker on its queues: started here where there is none. Throws CliError. */
 export async function bringUp(
   workspace: Workspace,
-  { temporal, port, slots }: ServerOptions,
+  options: ServerOptions,
   notify: (line: string) => void,
 ): Promise<Running> {
-  const existing = existingServer(temporal, process.env);
-  const known = existing ?? findEmbeddedServer(workspace.state);
-  const server =
-    known ??
-    (await startEmbeddedServer(workspace.state, port ?? usualPort(workspace.state), notify));
-  if (known === undefined) notify(`server started at ${server.address}`);
-  const client = await connectClient(server, process.env);
-  if (existing === undefined || !(await hasWorker(client, server.namespace))) {
+  const { running, needsWorker } = await look(workspace, options);
+  const { client, server } = running ?? (await startServer(workspace, options, notify));
+  if (needsWorker) {
+    const { slots } = options;
     const settings = { ...server, ...(slots !== undefined && { slots }) };
     if (await startWorker(workspace, settings)) notify(`worker started for ${workspace.store}`);
   }
@@ -84,6 +91,34 @@ export async function startBatch(
 }
 
 // --- internal ---
+
+/** What runs for a workspace; checks that the rest can be started. */
+async function look(
+  workspace: Workspace,
+  options: ServerOptions,
+): Promise<{ running: Running | undefined; needsWorker: boolean }> {
+  const running = await findRunning(workspace, options);
+  if (running === undefined) await requireFreePorts(portOf(workspace, options));
+  const isOurs = running === undefined || running.server.ui !== undefined;
+  const needsWorker = isOurs || !(await hasWorker(running.client, running.server.namespace));
+  if (needsWorker && !isWorkerRunning(workspace)) await requireEngine();
+  return { running, needsWorker };
+}
+
+async function startServer(
+  workspace: Workspace,
+  options: ServerOptions,
+  notify: (line: string) => void,
+): Promise<Running> {
+  const port = portOf(workspace, options);
+  const server = await startEmbeddedServer(workspace.state, port, notify);
+  notify(`server started at ${server.address}`);
+  return { server, client: await connectClient(server, process.env) };
+}
+
+function portOf({ state }: Workspace, { port }: ServerOptions): number {
+  return port ?? usualPort(state);
+}
 
 async function hasWorker({ workflowService }: Client, namespace: string): Promise<boolean> {
   const queues = [

@@ -38,9 +38,12 @@ export async function write(stream: Writable, text: string): Promise<void> {
   });
 }
 
-/** One line of JSON on stdout. */
+/** One line of JSON on stdout; what is no text in a string, as bytes of a name that are no UTF-8, is replaced. */
 export async function printJson(io: Io, value: unknown): Promise<void> {
-  await write(io.stdout, `${JSON.stringify(value)}\n`);
+  const line = JSON.stringify(value, (_key, each: unknown) =>
+    typeof each === 'string' ? each.toWellFormed() : each,
+  );
+  await write(io.stdout, `${line}\n`);
 }
 
 /** A line for people on stdout. */

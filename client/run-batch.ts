@@ -61,14 +61,13 @@ export async function runBatch(
     const turnedAway = new AbortController();
     const interrupts = onInterrupts(io, running, batch, turnedAway);
     try {
-      if ((await follow(client, store, batch, turnedAway.signal)) === 'detached') {
-        await interrupts.settled();
-        return undefined;
-      }
+      const end = await follow(client, store, batch, turnedAway.signal);
+      if (end !== 'detached') return end;
+      await interrupts.settled();
+      return undefined;
     } finally {
       interrupts.stop();
     }
-    return await readBatchState(store, batch, client);
   } finally {
     await client.connection.close();
   }

@@ -9,6 +9,7 @@ import { demoConfig, type DemoOptions } from './demo-config.ts';
 import { exportBatch } from './export-batch.ts';
 import { sourceCacheFolder } from './cache-folder.ts';
 import { ingest } from './ingest.ts';
+import { checkGround } from './launch.ts';
 import type { Io } from './output.ts';
 import { printYield } from './print-yield.ts';
 import { exitCodeOf, runBatch, uiOf } from './run-batch.ts';
@@ -51,8 +52,16 @@ export async function runDemo(
     notify(`${config.name} has ${begun} samples already: a batch only grows, all of them stay`);
   }
   const samples = Math.max(begun, options.samples);
-  const { batch } = await ingest({ config, store, cacheDir, samples, onProgress: notify });
   await ensureDockerEngine(notify);
+  const beforeChange = () => checkGround(workspace, options);
+  const { batch } = await ingest({
+    config,
+    store,
+    cacheDir,
+    samples,
+    onProgress: notify,
+    beforeChange,
+  });
   await ensureBaseImage(notify);
   const state = await runBatch(io, { store, workspace }, batch, options);
   if (state === undefined) return undefined;

@@ -25,15 +25,20 @@ export interface Server extends ServerAddress {
   ui?: string;
 }
 
-/** Where `--temporal` or `TWINPATCH_TEMPORAL` points, else undefined. */
+/** Where `--temporal` or `TWINPATCH_TEMPORAL` points, else undefined. Throws CliError for what is no address. */
 export function existingServer(
   address: string | undefined,
   variables: Record<string, string | undefined>,
 ): Server | undefined {
   const chosen = address ?? variables['TWINPATCH_TEMPORAL'];
-  return chosen === undefined
-    ? undefined
-    : { address: chosen, namespace: variables['TWINPATCH_NAMESPACE'] ?? NAMESPACE };
+  if (chosen === undefined) return undefined;
+  if (!isAddress(chosen)) {
+    const name = address === undefined ? 'TWINPATCH_TEMPORAL' : '--temporal';
+    throw new CliError(EXIT.usage, `${name} is ${chosen} — that is no HOST:PORT`, {
+      next: 'give host and port of the server alone, like temporal.internal:7233',
+    });
+  }
+  return { address: chosen, namespace: variables['TWINPATCH_NAMESPACE'] ?? NAMESPACE };
 }
 
 /** The embedded server of a workspace, when it runs. */
@@ -47,14 +52,8 @@ export function usualPort(state: string): number {
   return Number(lastDaemon(state, SERVER)?.facts['port'] ?? DEFAULT_PORT);
 }
 
-/** Starts the embedded server unless it runs. Throws CliError: port taken, data file of another version, no start in time. */
-export async function startEmbeddedServer(
-  state: string,
-  port: number,
-  log: (message: string) => void,
-): Promise<Server> {
-  const running = findEmbeddedServer(state);
-  if (running !== undefined) return running;
+/** Throws CliError unless the embedded server's port and its UI's are free. */
+export async function requireFreePorts(port: number): Promise<void> {
   for (const each of [port, port + UI_OFFSET]) {
     if (!(await isFree(each))) {
       const what = `port ${each} is taken by another program`;
@@ -63,6 +62,15 @@ export async function startEmbeddedServer(
       });
     }
   }
+}
+
+/** Starts the embedded server. Throws CliError: port taken, data file of another version, no start in time. */
+export async function startEmbeddedServer(
+  state: string,
+  port: number,
+  log: (message: string) => void,
+): Promise<Server> {
+  await requireFreePorts(port);
   const program = await ensureTemporalCli(log);
   const child = startDaemon({
     name: SERVER,
@@ -91,22 +99,37 @@ export async function connectClient(
   server: Server,
   variables: Record<string, string | undefined>,
 ): Promise<Client> {
-  const options = connectionOptions(server, variables);
-  const connection = await Connection.connect({ ...options, connectTimeout: '5s' }).catch(
-    (error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new CliError(EXIT.failed, `no Temporal server answers at ${server.address} — ${why}`, {
-        cause: error,
-        next: 'twinpatch up',
-      });
-    },
-  );
+  const connection = await connect(server, variables).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CliError(EXIT.failed, `no Temporal server answers at ${server.address} — ${why}`, {
+      cause: error,
+      next:
+        server.ui === undefined
+          ? `check that a server listens at ${server.address}, and that TWINPATCH_TEMPORAL_TLS and TWINPATCH_TEMPORAL_API_KEY are as it wants them`
+          : 'twinpatch down, then twinpatch up',
+    });
+  });
   const client = new Client({ connection, namespace: server.namespace });
   await prepareNamespace(client, server.namespace, { ours: server.ui !== undefined });
   return client;
 }
 
 // --- internal ---
+
+/** A name, an IPv4 address or an IPv6 address in brackets; then a port. */
+const ADDRESS = /^(?:[\w.-]+|\[[\da-f:.]+\]):(\d{1,5})$/i;
+
+function isAddress(text: string): boolean {
+  const port = Number(ADDRESS.exec(text)?.[1]);
+  return port > 0 && port < 65_536;
+}
+
+async function connect(
+  server: ServerAddress,
+  variables: Record<string, string | undefined>,
+): Promise<Connection> {
+  return Connection.connect({ ...connectionOptions(server, variables), connectTimeout: '5s' });
+}
 
 function toServer(port: number): Server {
   return {

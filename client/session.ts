@@ -49,11 +49,14 @@ export async function requireClient(workspace: Workspace, options: ServerOptions
   });
 }
 
-/** A client where a server runs and answers; commands that read the store do without. */
+/** A client where a server runs and answers; commands that read the store do without. Throws CliError for no address. */
 export async function clientIfRunning(
   workspace: Workspace,
   options: ServerOptions,
 ): Promise<Client | undefined> {
-  const running = await findRunning(workspace, options).catch(() => undefined);
+  const running = await findRunning(workspace, options).catch((error: unknown) => {
+    if (error instanceof CliError && error.exitCode === EXIT.usage) throw error;
+    return undefined;
+  });
   return running?.client;
 }

@@ -4,8 +4,8 @@ import Table from 'cli-table3';
 import { colorsOf, sanitizeLine, type Output } from './output.ts';
 
 /**
- * Rows in aligned columns, numbers to the right; cells are sanitised and, where the terminal is narrow, cut. Ends with a
- * line break.
+ * Rows in aligned columns, numbers to the right; cells are sanitised and cut where they would widen all rows, the last
+ * column's only where the terminal is narrow. Ends with a line break.
  */
 export function renderTable(
   head: string[],
@@ -14,9 +14,13 @@ export function renderTable(
 ): string {
   const colors = colorsOf(stream, env);
   const texts = rows.map((row) => row.map((cell) => sanitizeLine(String(cell))));
-  const natural = head.map((title, column) =>
-    Math.max(...[title, ...texts.map((row) => row[column] ?? '')].map((text) => text.length)),
-  );
+  const natural = head.map((title, column) => {
+    const longest = texts.reduce(
+      (width, row) => Math.max(width, row[column]?.length ?? 0),
+      title.length,
+    );
+    return column === head.length - 1 ? longest : Math.min(longest, MAX_WIDTH);
+  });
   const widths = fit(natural, stream.isTTY === true ? (stream.columns ?? 80) : Infinity);
   const isNumber = head.map((_, column) => rows.every((row) => typeof row[column] === 'number'));
   const table = new Table({
@@ -36,6 +40,8 @@ export function renderTable(
 
 const GAP = 2;
 const MIN_WIDTH = 6;
+/** Of a column that others follow: wide enough for a function and its file. */
+const MAX_WIDTH = 80;
 const NO_BORDERS = Object.fromEntries(
   [
     ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left'],

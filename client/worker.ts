@@ -28,6 +28,11 @@ export function workerEnvironment(
   };
 }
 
+/** Whether the worker that was started here for a workspace runs. */
+export function isWorkerRunning({ state }: Workspace): boolean {
+  return findDaemon(state, WORKER) !== undefined;
+}
+
 /** Starts a worker unless one runs for this server; returns whether it was started. Throws CliError with the worker's reason. */
 export async function startWorker(
   workspace: Workspace,
@@ -68,7 +73,7 @@ export async function startWorker(
   if (!answer.ready) {
     const why = answer.message ?? (await lastLines(workspace.state, WORKER));
     throw new CliError(EXIT.failed, `the worker did not start — ${why}`, {
-      next: 'twinpatch doctor',
+      next: 'twinpatch doctor; twinpatch down stops a server that was started for it',
     });
   }
   return true;

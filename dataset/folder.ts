@@ -1,6 +1,6 @@
 /** A folder that is replaced whole: readers see the old content or the new, never a part. */
 
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readlink, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /** The export cannot be made as asked; the message says why and what to do. */
@@ -10,19 +10,24 @@ export class DatasetError extends Error {
 
 /**
  * Lets `fill` write files, on the disk when it returns, into a new folder that then becomes `directory`; where `fill` throws,
- * all stays as it was. Throws DatasetError where `directory` holds a file whose name is not one of `ours`.
+ * all stays as it was. A link stays, and what it points to is replaced. Throws DatasetError where `directory` holds a file
+ * whose name is not one of `ours`, and where it can't be made.
  */
 export async function replaceFolder<T>(
   directory: string,
   ours: RegExp,
   fill: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const path = resolve(directory);
+  const path = await followLinks(resolve(directory));
   const partial = `${path}.twinpatch-partial`;
   await recoverReplaced(path);
   await refuseForeignFiles(path, ours);
   await rm(partial, { recursive: true, force: true });
-  await mkdir(partial, { recursive: true });
+  await makeFolder(partial).catch((cause: Error) => {
+    throw new DatasetError(`${path} can't be made (${cause.message}): choose another folder`, {
+      cause,
+    });
+  });
   try {
     const result = await fill(partial);
     await syncFolder(partial);
@@ -36,6 +41,33 @@ export async function replaceFolder<T>(
 }
 
 // --- internal ---
+
+/** As deep as the kernel follows them. */
+const MAX_LINKS = 40;
+
+/** Where links lead, whether or not something is there. */
+async function followLinks(path: string): Promise<string> {
+  let at = path;
+  for (let links = 0; links <= MAX_LINKS; links++) {
+    const target = await readlink(at).catch(() => undefined);
+    if (target === undefined) return at;
+    at = resolve(dirname(at), target);
+  }
+  throw new DatasetError(`${path} is a link that leads to itself: choose another folder`);
+}
+
+/** With the folders above it. Not `recursive`: below /proc, that never ends. */
+async function makeFolder(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    await makeFolder(dirname(path));
+    await make();
+  });
+}
 
 function replacedName(path: string): string {
   return `${path}.twinpatch-replaced`;
@@ -74,7 +106,7 @@ async function swap(path: string, replacement: string): Promise<void> {
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -92,6 +92,10 @@ const scripted = z
       .describe('Share of requests answered with a fault (429, 500, cut connection) first.'),
     policies: z
       .partialRecord(z.enum(POLICIES), z.number().nonnegative())
+      .refine((weights) => Object.values(weights).some((weight) => weight > 0), {
+        error: 'gives no behaviour a weight above 0; give one',
+        when: ({ issues }) => issues.length === 0,
+      })
       .default({
         reproduce: 6,
         partial: 2,

@@ -13,6 +13,7 @@ export const REASONS = [
   'generated',
   'test',
   'nested',
+  'long name',
   'too short',
   'duplicate',
 ] as const;
@@ -60,6 +61,7 @@ export function judgeFunctions(
   }
   return functions.map((candidate) => {
     if (candidate.nested) return 'nested';
+    if (candidate.name.length > MAX_NAME_CHARS) return 'long name';
     if (lines(candidate) < minLines) return 'too short';
     return longest.get(candidate.name) === candidate ? undefined : 'duplicate';
   });
@@ -91,6 +93,9 @@ const TESTS = new Set([
   'testdata',
   'e2e',
 ]);
+
+/** Longer than any qualified name a person wrote. */
+const MAX_NAME_CHARS = 200;
 
 const HEADER_CHARS = 2000;
 const GENERATED =

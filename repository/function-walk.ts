@@ -81,9 +81,6 @@ export function walkFunctions(cursor: TreeCursor, text: string, roles: Roles): F
 
 const ERROR_TYPE = 0xffff;
 
-/** Longer than any name a person wrote. */
-const MAX_NAME_LENGTH = 200;
-
 /** Where a node stands: what its name is qualified with, and what it is bound to. */
 interface Place {
   prefix: string;
@@ -257,7 +254,6 @@ function field(node: Node, name: string, { fields }: Roles): Node | null {
 function nameOf(node: Node | null, text: string): string | undefined {
   if (node === null) return undefined;
   const { startIndex, endIndex } = node;
-  if (endIndex - startIndex > MAX_NAME_LENGTH) return undefined;
   const written = text.slice(startIndex, endIndex);
   const quoted = /^(['"])([^'"\\\n]+)\1$/.exec(written)?.[2];
   if (quoted !== undefined) return quoted;

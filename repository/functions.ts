@@ -6,6 +6,7 @@ import { walkFunctions, type FoundFunction } from './function-walk.ts';
 import { loadGrammar } from './grammar.ts';
 import { languageOf, type Language } from './languages.ts';
 import type { LeftOut, SourceFile } from './source-file.ts';
+import { decodeSource } from './source-text.ts';
 
 /** A function of the repository; `reason` is null when it is eligible. */
 export interface FunctionRecord extends TargetFunction {
@@ -41,7 +42,7 @@ export async function extractFunctions(
 
 /**
  * A record per function in a language we know, in the order of the files. Links are not followed; a
- * source of more than 4 MiB is left out, and said. Throws as `extractFunctions`, and RangeError for
+ * source of more than 4 MiB, or that is no text, is left out, and said. Throws as `extractFunctions`, and RangeError for
  * a glob that is none.
  */
 export async function* listFunctions(
@@ -60,7 +61,11 @@ export async function* listFunctions(
       });
       continue;
     }
-    const source = decoder.decode(bytes);
+    const source = decodeSource(bytes, language);
+    if (source === undefined) {
+      onLeftOut({ path: file, reason: 'it is no text that is searched: binary, or UTF-16' });
+      continue;
+    }
     const functions = await extractFunctions(source, language);
     if (functions.length === 0) continue;
     const ofFile = judgeFile(file, language, source);
@@ -76,8 +81,6 @@ export async function* listFunctions(
 // --- internal ---
 
 const MAX_SOURCE_BYTES = 4 * 1024 ** 2;
-/** Bytes that are no UTF-8 are replaced: no name or line depends on them. A byte order mark is dropped. */
-const decoder = new TextDecoder();
 /** A file without the keyword needs no parse; the other languages have functions without one. */
 function mayHoldFunctions(source: string, { name }: Language): boolean {
   if (name === 'python') return source.includes('def ') || source.includes('def\t');

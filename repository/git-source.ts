@@ -127,6 +127,7 @@ function* requestLines(entries: readonly TreeEntry[]): Generator<string> {
 }
 
 const REQUESTS_PER_WRITE = 1000;
+const SUBMODULE = 'it is a submodule; its own repository can be a source';
 
 /** Files of a commit, checked: a tree made by hand may hold names that no checkout would create. */
 async function listTree(
@@ -147,11 +148,10 @@ async function listTree(
     for (let record; (record = await reader.until(0)) !== undefined;) {
       const tab = record.indexOf(0x09);
       const [mode = '', type, object = ''] = record.toString('latin1', 0, tab).split(' ');
-      if (type !== 'blob') continue;
       const raw = record.subarray(tab + 1);
       const path = decodePath(raw);
       guard.add(path);
-      const reason = pathExcess(raw);
+      const reason = type === 'commit' ? SUBMODULE : pathExcess(raw);
       if (reason !== undefined) onLeftOut({ path, reason });
       else entries.push({ path, mode: toMode(mode), object });
     }

@@ -26,8 +26,8 @@ export interface Source {
    */
   resolve(name: string): Promise<string>;
   /**
-   * The files of a resolved commit, sorted by the bytes of their paths; submodules and special files
-   * are not among them. Throws RepositoryError: unsafe, incomplete, too-large, changed.
+   * The files of a resolved commit, sorted by the bytes of their paths; submodules, which are
+   * said, and special files are not among them. Throws RepositoryError: unsafe, incomplete, too-large, changed.
    */
   files(commit: string, onLeftOut?: (leftOut: LeftOut) => void): AsyncIterable<SourceFile>;
 }

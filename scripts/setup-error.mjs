@@ -1,5 +1,7 @@
 /** Something only the user can put right: the message says what happened, why, and the next command. */
-export class SetupError extends Error {}
+export class SetupError extends Error {
+  name = 'SetupError';
+}
 
 /**
  * @param {unknown} error

@@ -1,8 +1,8 @@
 /** Opens a store in a folder, and makes it when there is none. */
 
 import { randomBytes } from 'node:crypto';
-import { join, resolve } from 'node:path';
-import { type Store, StoreCorrupt } from '../domain/store.ts';
+import { dirname, join, resolve } from 'node:path';
+import { type Store, StoreCorrupt, StoreUnavailable } from '../domain/store.ts';
 import { createAttempts } from './attempts.ts';
 import { createBatches } from './batches.ts';
 import { createBlobs } from './blobs.ts';
@@ -41,7 +41,14 @@ export async function openStore(folder: string): Promise<Store> {
 
 async function identify(path: string): Promise<string> {
   const fresh = { id: randomBytes(6).toString('hex'), formatVersion: FORMAT_VERSION };
-  await writeOnce(path, `${JSON.stringify(fresh)}\n`);
+  await writeOnce(path, `${JSON.stringify(fresh)}\n`).catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) throw error;
+    const { message } = error as Error;
+    throw new StoreUnavailable(
+      `${dirname(path)} can't be a store (${message}); name another folder`,
+      { cause: error },
+    );
+  });
   const text = (await readIfThere(path))?.toString() ?? '';
   let found: { id?: unknown; formatVersion?: unknown };
   try {

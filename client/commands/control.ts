@@ -22,6 +22,7 @@ export function registerPause(program: Command, io: Io): void {
     .addHelpText('after', '\nExample:\n  $ twinpatch pause headers')
     .action(async (name, options) => {
       const { batch, handle } = await runningBatch(io, name, options);
+      if (handle === undefined) return;
       const { pauseSignal } = await import('../../workflows/messages.ts');
       await handle.signal(pauseSignal);
       await print(io, `${batch.id} is paused; next: twinpatch resume ${batch.id}`);
@@ -42,6 +43,7 @@ export function registerCancel(program: Command, io: Io): void {
     )
     .action(async (name, options) => {
       const { batch, handle } = await runningBatch(io, name, options);
+      if (handle === undefined) return;
       const { cancelSignal } = await import('../../workflows/messages.ts');
       await handle.signal(cancelSignal, options.drain ? 'drain' : 'now');
       await note(io, options.drain ? 'waiting for the samples under way …' : 'cancelling …');
@@ -120,15 +122,24 @@ export function registerRetry(program: Command, io: Io): void {
 
 // --- internal ---
 
+/** The workflow of a batch that runs; none, and the batch's counts are printed, when it is finished. Throws CliError. */
 async function runningBatch(
   io: Io,
   name: string | undefined,
   options: { store?: string; temporal?: string },
 ) {
   const { batchWorkflowId } = await import('../../domain/ids.ts');
+  const { isFinished, readBatchState } = await import('../batch-state.ts');
+  const { renderCounts } = await import('../render-progress.ts');
   const { openSession, requireBatch, requireClient } = await import('../session.ts');
   const { store, workspace } = await openSession(io, options);
   const batch = await requireBatch(store, name);
+  const state = await readBatchState(store, batch, undefined);
+  if (isFinished(state)) {
+    const counts = `${state.planned}/${state.planned} ended: ${renderCounts(state)}`;
+    await print(io, `${batch.id} is finished already, ${counts}`);
+    return { batch };
+  }
   const client = await requireClient(workspace, options);
   const handle = client.workflow.getHandle(batchWorkflowId(batch.id));
   const running = await handle.describe().then(

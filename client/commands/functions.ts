@@ -45,6 +45,7 @@ async function listFunctionsOf(path: string | undefined, options: FunctionsOptio
   const { openSource } = await import('../../repository/source.ts');
   const { listFunctions } = await import('../../repository/functions.ts');
   const { FunctionCounts } = await import('../function-counts.ts');
+  const { renderLeftOut } = await import('../left-out.ts');
   const { sourceCacheFolder } = await import('../cache-folder.ts');
   const source = await openSource(repository.source, { cacheDir: sourceCacheFolder(io.env) });
   const commit = await source.resolve(options.commit ?? repository.commits[0] ?? 'HEAD');
@@ -56,9 +57,7 @@ async function listFunctionsOf(path: string | undefined, options: FunctionsOptio
     counts.add(found);
     if (options.json) await printJson(io, found);
   }
-  for (const [file, reason] of leftOut) {
-    await note(io, `left out: ${sanitizeLine(file)}: ${sanitizeLine(reason)}`);
-  }
+  for (const line of renderLeftOut(leftOut)) await note(io, line);
   if (options.json) return;
   const { renderTable } = await import('../table.ts');
   const view = { stream: io.stdout, env: io.env };

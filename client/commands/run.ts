@@ -37,6 +37,7 @@ export function registerRun(program: Command, io: Io): void {
       const { openStore } = await import('../../store/open.ts');
       const { workspaceOf } = await import('../workspace.ts');
       const { ingest } = await import('../ingest.ts');
+      const { checkGround } = await import('../launch.ts');
       const { sourceCacheFolder } = await import('../cache-folder.ts');
       const { runToEnd } = await import('../run-batch.ts');
       const sets = [
@@ -66,6 +67,7 @@ export function registerRun(program: Command, io: Io): void {
         store,
         cacheDir: sourceCacheFolder(io.env),
         onProgress: (line) => void note(io, line),
+        beforeChange: () => checkGround(workspace, options),
       });
       await runToEnd(io, { store, workspace }, batch, options);
     });

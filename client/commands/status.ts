@@ -19,7 +19,7 @@ export function registerStatus(program: Command, io: Io): void {
       '\nExamples:\n  $ twinpatch status\n  $ twinpatch status headers --follow\n  $ twinpatch status headers --json',
     )
     .action(async (name, options) => {
-      const { readBatchState } = await import('../batch-state.ts');
+      const { isFinished, readBatchState } = await import('../batch-state.ts');
       const { clientIfRunning, openSession, requireBatch, requireClient } =
         await import('../session.ts');
       const { store, workspace } = await openSession(io, options);
@@ -53,7 +53,7 @@ export function registerStatus(program: Command, io: Io): void {
         );
       }
       const batch = await requireBatch(store, name);
-      if (options.follow === true) {
+      if (options.follow === true && !isFinished(await readBatchState(store, batch, undefined))) {
         const { follow } = await import('../follow.ts');
         const client = await requireClient(workspace, options);
         const turnedAway = new AbortController();

@@ -34,7 +34,11 @@ async function problemsOf(text: string | Uint8Array, ...sets: string[]): Promise
 describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
   it.each([
     // Text that is no YAML.
-    ['name: a\nname: b\n', 'twinpatch.yaml:2:1  the key is given twice; keep one'],
+    ['name: a\nname: b\n', 'twinpatch.yaml:2:1  name: the key is given twice; keep one'],
+    [
+      `${GOOD}rollout:\n  maxSteps: 1\n  "maxSteps": 2\n`,
+      'twinpatch.yaml:5:3  maxSteps: the key is given twice; keep one',
+    ],
     ['teacher:\n\tscripted: {}\n', 'twinpatch.yaml:2:1  tabs cannot indent YAML; use spaces'],
     ['name: "a\n', 'twinpatch.yaml:2:1  not YAML: Missing closing "quote'],
     [
@@ -85,6 +89,10 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
     [
       'name: a\nteacher:\n  scripted: { policies: { reproduces: 1 } }\n',
       'twinpatch.yaml:3:27  teacher.scripted.policies.reproduces: unknown key; did you mean `reproduce`?',
+    ],
+    [
+      'name: a\nteacher:\n  scripted: { policies: { reproduce: 0, partial: 0 } }\n',
+      'twinpatch.yaml:3:25  teacher.scripted.policies: gives no behaviour a weight above 0; give one',
     ],
     [
       `${GOOD}__proto__: { x: 1 }\n`,

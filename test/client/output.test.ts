@@ -76,6 +76,14 @@ describe('a table', () => {
     );
   });
 
+  it('cuts what would widen every row, whatever it is printed to', () => {
+    const table = renderTable(['function', 'lines'], [['n'.repeat(5000), 1]], {
+      stream: new PassThrough(),
+      env: {},
+    });
+    expect(table).toBe(`${'function'.padEnd(82)}lines\n${'n'.repeat(79)}…${' '.repeat(6)}1\n`);
+  });
+
   it('fits a narrow terminal by cutting the widest column', () => {
     const lines = render(24).trimEnd().split('\n');
     expect(lines.every((line) => line.length <= 24)).toBe(true);

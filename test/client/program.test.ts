@@ -70,7 +70,7 @@ describe('usage errors', () => {
     ],
     [
       ['recall', 'a', 'b', 'c'],
-      "error: too many arguments for 'recall'. Expected 2 arguments but got 3.\nnext: see `twinpatch --help`\n",
+      "error: too many arguments for 'recall'. Expected 2 arguments but got 3.\nnext: see `twinpatch recall --help`\n",
       undefined,
     ],
     [
@@ -85,7 +85,7 @@ describe('usage errors', () => {
     ],
     [
       ['plan', '-n', 'ten'],
-      "error: option '-n, --samples <count>' argument 'ten' is invalid. Give a whole number from 1.\nnext: see `twinpatch --help`\n",
+      "error: option '-n, --samples <count>' argument 'ten' is invalid. Give a whole number from 1.\nnext: see `twinpatch plan --help`\n",
       undefined,
     ],
     [

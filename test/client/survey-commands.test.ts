@@ -72,6 +72,22 @@ describe('functions', () => {
     expect(await reasons(project.folder, '--config', 'twinpatch.yaml')).toEqual(await reasons());
   });
 
+  it('says in one line what is left out for one reason, and prints names of any bytes as text', async () => {
+    const source = 'def f(x):\n    a\n    b\n    return x\n';
+    const wide = Buffer.from(source, 'utf16le');
+    for (const name of ['a', 'b', 'c', 'd'])
+      await writeFile(join(project.folder, `${name}.py`), Buffer.concat([Buffer.of(0xff), wide]));
+    const odd = Buffer.concat([Buffer.from(`${project.folder}/`), Buffer.from([0x65, 0xff])]);
+    await writeFile(Buffer.concat([odd, Buffer.from('.py')]), source);
+    const run = await runCli(['functions', project.folder, '--json']);
+    expect(run.stderr).toBe(
+      'left out: a.py, b.py, c.py, … (4 files): it is no text that is searched: binary, or UTF-16\n',
+    );
+    const [first = ''] = run.stdout.split('\n');
+    expect(first).toContain('"file":"e\ufffd.py","name":"f"');
+    expect(first).toContain('"reason":"unprintable path"');
+  });
+
   it('ends with 1 and a reason for what is no repository or commit', async () => {
     const missing = await runCli(['functions', './none'], { cwd: elsewhere.folder });
     expect(missing).toMatchObject({ exitCode: 1, stdout: '' });

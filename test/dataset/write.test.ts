@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkDataset } from '../../dataset/check.ts';
 import type { FinishedSample } from '../../dataset/select.ts';
@@ -146,6 +156,31 @@ describe('writeDataset', () => {
     await writeFile(join(directory, 'notes.txt'), 'mine');
     await expect(write([sample('s1')])).rejects.toThrow('holds notes.txt');
     expect(await readFile(join(directory, 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  test('a link stays, and the export is where it leads, be it there or not yet', async () => {
+    const target = join(home, 'disk', 'export');
+    await symlink('disk/export', directory);
+    for (const samples of [[sample('s1')], [sample('s2')]]) {
+      await write(samples);
+      expect(await readlink(directory)).toBe('disk/export');
+      expect((await readdir(target)).sort()).toEqual(['manifest.json', 't1.jsonl', 't2.jsonl']);
+    }
+    expect(await readRows('t1.jsonl')).toEqual(['s2']);
+    expect((await readdir(home)).sort()).toEqual(['disk', 'out']);
+  });
+
+  test.each([
+    ['below /proc', '/proc/none/out', "/proc/none/out can't be made (ENOENT"],
+    ['below a file', '/proc/version/out', '/proc/version/out is no folder'],
+    ['that leads to itself', 'round', 'is a link that leads to itself'],
+  ])('a folder %s is refused by name', async (_what, path, message) => {
+    await symlink('round', join(home, 'round'));
+    directory = resolve(home, path);
+    await expect(write([sample('s1')])).rejects.toMatchObject({
+      name: 'DatasetError',
+      message: expect.stringContaining(message) as string,
+    });
   });
 
   test('says which trajectory cannot be read', async () => {

@@ -97,8 +97,15 @@ describe('control over batches', () => {
     await done('cancel', 'long');
   });
 
-  it('run works a batch off, and status shows that as JSON', async () => {
-    await done('run');
+  it('run works a batch off, its last line is how it ended, and status shows that as JSON', async () => {
+    const { code, stderr } = await product.run(['run']);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^short: finished, \d+:\d\d \| #{24} 3\/3 ended: .+\n$/m);
+    expect(stderr.endsWith(`${/^short: finished.+\n/m.exec(stderr)?.[0]}`)).toBe(true);
+    expect(await product.run(['status', 'short', '--follow'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^short: finished\n/),
+    });
     expect(await status('short')).toEqual({
       batch: 'short',
       repository: COMMANDER,
@@ -168,10 +175,16 @@ describe('control over batches', () => {
     });
     expect(await product.run(['retry', 'short', '--where', 'all'])).toMatchObject({ code: 2 });
     for (const command of ['pause', 'cancel']) {
-      const { code, stderr } = await product.run([command, 'short']);
-      expect({ code, stderr }).toEqual({
+      expect(await product.run([command, 'short'])).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(
+          /^short is finished already, 3\/3 ended: verified \d \(\d with recall >= 0\.5\), unverifiable \d\n$/,
+        ),
+        stderr: '',
+      });
+      expect(await product.run([command, 'long'])).toMatchObject({
         code: 1,
-        stderr: 'error: short does not run\nnext: twinpatch resume short\n',
+        stderr: 'error: long does not run\nnext: twinpatch resume long\n',
       });
     }
   });

@@ -57,7 +57,7 @@ describe('what keeps a batch from starting', () => {
     expect(stderr).toMatch(
       /error: No function is eligible: no function in a language we know .*`twinpatch functions` shows/,
     );
-    expect(await (await product.store()).batches.list()).toEqual([]);
+    await expectNothingBegun();
   });
 
   it('a port that is taken is named, with another one to take', async () => {
@@ -70,22 +70,51 @@ describe('what keeps a batch from starting', () => {
     expect(stderr).toContain(
       `error: port ${product.port} is taken by another program — the embedded Temporal server needs it\nnext: twinpatch up --port ${product.port + 100} `,
     );
-    expect(await product.leftovers()).toEqual([]);
+    await expectNothingBegun();
   });
 
-  it('an engine that is not there is named with its address', async () => {
-    const args = ['run', '--port', String(product.port)];
-    const { code, stderr } = await product.run(args, { DOCKER_HOST: 'unix:///nonexistent' });
+  it.each(['localhost', 'http://localhost:7233', 'localhost:99999', ':7233', 'a b:1'])(
+    'a server at %j is no address',
+    async (address) => {
+      const usage = {
+        code: 2,
+        stderr: expect.stringContaining(`${address} — that is no HOST:PORT`),
+      };
+      expect(await product.run(['run', '--temporal', address])).toMatchObject(usage);
+      expect(await product.run(['run'], { TWINPATCH_TEMPORAL: address })).toMatchObject(usage);
+      expect(await product.run(['status', '--temporal', address])).toMatchObject(usage);
+      await expectNothingBegun();
+    },
+  );
+
+  it('a server that was named and does not answer is named, with what to look at', async () => {
+    const address = `127.0.0.1:${product.port}`;
+    const { code, stderr } = await product.run(['run', '--temporal', address]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /error: the worker did not start — The Docker engine can't be reached.*ENOENT \/nonexistent.*Start Docker, or set DOCKER_HOST.*\nnext: twinpatch doctor\n$/,
+      new RegExp(
+        `^error: no Temporal server answers at ${address} — .+\nnext: check that a server listens at ${address}, .+\n$`,
+      ),
     );
+    await expectNothingBegun();
   });
+
+  it.each(['run', 'up', 'demo'])(
+    '%s without an engine names its address, and starts nothing',
+    async (command) => {
+      const args = [command, '--port', String(product.port)];
+      const { code, stderr } = await product.run(args, { DOCKER_HOST: 'unix:///nonexistent' });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^error: .*Docker engine .*\/nonexistent.*DOCKER_HOST.*\n/m);
+      expect(stderr).not.toContain('server started');
+      await expectNothingBegun();
+    },
+  );
 
   it('goes on where it was once the engine is there, and says why a sample gave no row', async () => {
     const policies = { 'empty-patch': 1 };
     product.configure({ ...base, name: 'nothing', teacher: { scripted: { policies } } });
-    const { code, stdout } = await product.run(['run']);
+    const { code, stdout } = await product.run(['run', '--port', String(product.port)]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/unverifiable:empty-patch .* rollout 1 submitted without a change/);
     const { stdout: exported } = await product.run(['export', 'nothing', '--check', '--json']);
@@ -95,6 +124,11 @@ describe('what keeps a batch from starting', () => {
       t2: { rows: 0 },
     });
   });
+
+  async function expectNothingBegun(): Promise<void> {
+    expect(await (await product.store()).batches.list()).toEqual([]);
+    expect(await product.leftovers()).toEqual([]);
+  }
 });
 
 describe('a teacher in trouble', () => {

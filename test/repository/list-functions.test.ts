@@ -79,6 +79,36 @@ describe('a file', () => {
     ]);
   });
 
+  test.each([
+    ['of Latin-1 without saying so', '', [0xe4]],
+    ['of Latin-1, by its coding line', '# -*- coding: latin-1 -*-\n', [0xe4]],
+    [
+      'of KOI8-R, in its second line',
+      '#!/usr/bin/python\n# vim: set fileencoding=koi8-r :\n',
+      [0xc6],
+    ],
+    ['of an encoding nobody knows', '# coding: rot13\n', [0xe4]],
+  ])('%s is searched, and its names are text', async (_, head, letter) => {
+    const bytes = Buffer.concat([
+      Buffer.from(`${head}def gr`),
+      Buffer.from(letter),
+      Buffer.from('fe(x):\n    a\n    b\n    return x\n'),
+    ]);
+    const records = await collect(listFunctions(asFiles([sourceFile('a.py', bytes)]), ALL));
+    const name = head.includes('koi8') ? 'grфfe' : 'gräfe';
+    expect(records).toMatchObject([{ name, startLine: head.split('\n').length, reason: null }]);
+  });
+
+  test('of UTF-16 is left out, and said', async () => {
+    const leftOut: LeftOut[] = [];
+    const bytes = Buffer.from(`\ufeff${LONG}`, 'utf16le');
+    const files = asFiles([sourceFile('a.py', bytes)]);
+    expect(await collect(listFunctions(files, ALL, (it) => leftOut.push(it)))).toEqual([]);
+    expect(leftOut).toEqual([
+      { path: 'a.py', reason: 'it is no text that is searched: binary, or UTF-16' },
+    ]);
+  });
+
   test('with bytes that are no UTF-8 and a byte order mark is read', async () => {
     const bytes = Buffer.concat([Buffer.of(0xef, 0xbb, 0xbf), Buffer.from(LONG), Buffer.of(0xff)]);
     const records = await collect(listFunctions(asFiles([sourceFile('a.py', bytes)]), ALL));
@@ -112,6 +142,15 @@ describe('globs', () => {
 });
 
 describe('a function', () => {
+  test('with a name that no person wrote is listed, and not eligible', async () => {
+    const name = 'n'.repeat(201);
+    const source = LONG.replace('f(', `${name}(`) + LONG.replace('f(', `${name.slice(1)}(`);
+    expect(await reasons('a.py', source)).toEqual([
+      [name, 'long name'],
+      [name.slice(1), null],
+    ]);
+  });
+
   test('in another one is nested, a small one too short', async () => {
     const source =
       'def outer():\n    def inner():\n        a\n        b\n        c\n    return inner\ndef tiny(): pass\n';

@@ -84,7 +84,14 @@ describe('a git repository', () => {
       expect(await readTree(source)).toEqual({ 'a.txt': 'one' });
     }
     runGit(at('parent'), ['commit', '--quiet', '--message=sub']);
-    expect(Object.keys(await readTree(await open(at('parent'))))).toEqual(['.gitmodules', 'p.txt']);
+    const parent = await open(at('parent'));
+    const leftOut: LeftOut[] = [];
+    const commit = await parent.resolve('HEAD');
+    const files = await collect(parent.files(commit, (it) => leftOut.push(it)));
+    expect(files.map((file) => file.path)).toEqual(['.gitmodules', 'p.txt']);
+    expect(leftOut).toEqual([
+      { path: 'sub', reason: 'it is a submodule; its own repository can be a source' },
+    ]);
   });
 
   test('follows a worktree that stands on another commit', async () => {

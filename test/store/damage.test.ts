@@ -47,6 +47,18 @@ test('a half-written last line of the ends is dropped', async () => {
   expect([...(await store.ends.read('b')).keys()]).toEqual(['000001-aaaaaa']);
 });
 
+test.each(['/proc/none/store', '/proc/version/store', '/proc/version'])(
+  '%s is refused as a store, with the way out',
+  async (path) => {
+    await expect(openStore(path)).rejects.toMatchObject({
+      name: 'StoreUnavailable',
+      message: expect.stringMatching(
+        `^${path} can't be a store \\(E.+\\); name another folder$`,
+      ) as string,
+    });
+  },
+);
+
 test('content that was changed on the disk is refused by name', async () => {
   const ref = await store.blobs.put(Buffer.from('content'));
   await appendBelow('blobs', '!');
