@@ -62,11 +62,14 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
     );
     try {
       const body = toRequestBody(request, config.model, teacher, isStreamed);
-      // Fields that some endpoints know and the package's type doesn't.
-      const response = await client.chat.completions
-        .create(body as unknown as OpenAI.ChatCompletionCreateParams, {
+      const response = await client
+        .post('/chat/completions', {
+          body,
           signal: watch.signal,
-          headers: { Authorization: key === undefined ? null : `Bearer ${key}` },
+          headers: {
+            'content-type': 'application/json',
+            Authorization: key === undefined ? null : `Bearer ${key}`,
+          },
         })
         .asResponse();
       return await readReply(response, watch, onFirstByte);
