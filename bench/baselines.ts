@@ -41,7 +41,7 @@ export async function measureCommands(
 /** Mean milliseconds from a request's start to the end of its reply, on kept connections, as many at once as the harness had. */
 export async function measureTeacher(
   { teacher, concurrency }: Workload,
-  bodies: string[],
+  bodies: Buffer[],
 ): Promise<number> {
   const agent = new Agent({ keepAlive: true });
   const url = `${teacher.baseUrl}/chat/completions`;
@@ -54,7 +54,7 @@ export async function measureTeacher(
     }
   };
   try {
-    await post(url, bodies[0] ?? '{}', agent);
+    await post(url, bodies[0] ?? Buffer.from('{}'), agent);
     await Promise.all(Array.from({ length: concurrency }, run));
   } finally {
     agent.destroy();
@@ -109,12 +109,9 @@ async function* splitAtNul(output: AsyncIterable<Buffer>): AsyncGenerator<string
   return undefined;
 }
 
-function post(url: string, body: string, agent: Agent): Promise<void> {
+function post(url: string, body: Buffer, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(body),
-    };
+    const headers = { 'content-type': 'application/json', 'content-length': body.length };
     const call = request(url, { method: 'POST', agent, headers }, (response) => {
       response.on('end', resolve).on('error', reject).resume();
     });

@@ -1,4 +1,4 @@
-/** Rollouts as the product runs them: its loop, its journal on the disk, its sandboxes and its teacher client. */
+/** Rollouts as the product runs them: its loop, its journal on the disk, its sandboxes, its teacher client and the ledger of what was paid. */
 
 import pLimit from 'p-limit';
 import { runRollout } from '../agent/loop.ts';
@@ -13,6 +13,7 @@ import type { Store } from '../domain/store.ts';
 import type { Message } from '../domain/trajectory.ts';
 import { createTeacher } from '../teacher/client.ts';
 import { toRequestBody } from '../teacher/request.ts';
+import { createBookedTeacher } from '../worker/booked-teacher.ts';
 import type { Measured, Workload } from './workload.ts';
 
 const BATCH = 'bench';
@@ -21,7 +22,7 @@ export const TASK =
 
 export interface OwnSteps extends Measured {
   /** The requests of one rollout, as they were sent. */
-  bodies: string[];
+  bodies: Buffer[];
 }
 
 /** The first rollout of a bench warms up, and is not measured. */
@@ -40,8 +41,9 @@ export async function runOwnSteps(
     rollout: { maxSteps: steps, maxToolTime: '24h', maxWallTime: '24h', maxTokens: 1e12 },
   });
   const client = createTeacher(config.teacher, { apiKey: () => Promise.resolve(undefined) });
+  const booked = createBookedTeacher(client, store, BATCH);
   const run = (sandbox: Sandbox, index: number, maxSteps: number) =>
-    runOne({ plan: toPlan(config, index, maxSteps), store, teacher: client, sandbox, signal });
+    runOne({ plan: toPlan(config, index, maxSteps), store, teacher: booked, sandbox, signal });
   try {
     const [first] = sandboxes;
     if (first !== undefined) await run(first, 0, WARM_UP_STEPS);
@@ -112,20 +114,11 @@ function timed(journal: Journal, starts: number[]): Journal {
   };
 }
 
-function toBodies({ teacher }: BatchConfig, messages: Message[]): string[] {
+function toBodies({ teacher }: BatchConfig, messages: Message[]): Buffer[] {
   const model = teacher.endpoints[0]?.model ?? '';
-  return messages.flatMap(({ role }, index) =>
-    role === 'assistant'
-      ? [
-          JSON.stringify(
-            toRequestBody(
-              { messages: messages.slice(0, index), tools: TOOLS },
-              model,
-              teacher,
-              true,
-            ),
-          ),
-        ]
-      : [],
-  );
+  return messages.flatMap(({ role }, index) => {
+    if (role !== 'assistant') return [];
+    const request = { messages: messages.slice(0, index), tools: TOOLS };
+    return [toRequestBody(request, model, teacher, true)];
+  });
 }

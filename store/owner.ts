@@ -16,7 +16,7 @@ export function processOf(pid: number): Owner {
 }
 
 export function thisProcess(): Owner {
-  return processOf(process.pid);
+  return (self ??= processOf(process.pid));
 }
 
 /** Whether the owner is a process of this host that still runs. Says nothing about other hosts. */
@@ -30,6 +30,9 @@ export function ownerName(owner: Owner): string {
 }
 
 // --- internal ---
+
+/** Asked for with every paid call, and never another. */
+let self: Owner | undefined;
 
 function startOf(pid: number): string | undefined {
   // Without /proc a pid is all there is to know a process by.
