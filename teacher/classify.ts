@@ -1,6 +1,6 @@
 /** Every way an endpoint can fail → one kind, decided here and nowhere else. */
 
-import type { IncomingHttpHeaders } from 'node:http';
+import { APIError } from 'openai';
 import type { TeacherErrorKind } from '../domain/ports.ts';
 import { DeadlinePassed } from './deadlines.ts';
 import { asRecord, asText } from './json.ts';
@@ -11,7 +11,7 @@ export type TroubleKind = Exclude<TeacherErrorKind, 'budget'>;
 export interface Failure {
   /** HTTP status; undefined when no answer came. */
   status?: number;
-  headers?: IncomingHttpHeaders;
+  headers?: Headers;
   /** The error object of the body. */
   error?: unknown;
   /** The endpoint's words, or the system's. */
@@ -33,17 +33,6 @@ export interface Trouble {
 /** The reply did not come whole, or was no reply. Counts as unavailable. */
 export class BrokenReply extends Error {
   override readonly name = 'BrokenReply';
-}
-
-/** The endpoint answered with an error, by its status or inside a reply. */
-export class HttpError extends Error {
-  override readonly name = 'HttpError';
-  readonly failure: Failure;
-  constructor(status: number, headers: IncomingHttpHeaders, error: Record<string, unknown>) {
-    const said = error['message'] ?? error;
-    super(typeof said === 'string' ? said : JSON.stringify(said));
-    this.failure = { status, headers, error, message: this.message };
-  }
 }
 
 const CONTEXT = new RegExp(
@@ -133,13 +122,10 @@ function kindOf(status: number | undefined, words: string): TroubleKind {
 }
 
 /** Retry-After in milliseconds from now: seconds, an HTTP date, or OpenAI's `retry-after-ms`; undefined when absent or nonsense. */
-export function parseRetryAfter(
-  headers: IncomingHttpHeaders | undefined,
-  nowMs: number,
-): number | undefined {
-  const inMs = Number(headers?.['retry-after-ms'] ?? Number.NaN);
+export function parseRetryAfter(headers: Headers | undefined, nowMs: number): number | undefined {
+  const inMs = Number(headers?.get('retry-after-ms') ?? Number.NaN);
   if (inMs >= 0) return inMs;
-  const text = headers?.['retry-after'] ?? '';
+  const text = headers?.get('retry-after') ?? '';
   if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Number(text) * 1000;
   // Date.parse takes "-5" for a year.
   const date = /[a-z]{3}/i.test(text) ? Date.parse(text) : Number.NaN;
@@ -161,7 +147,14 @@ function toReason(failure: Failure, status: number | undefined): string {
 
 /** A thrown value as what the table needs of it. */
 export function toFailure(thrown: unknown): Failure {
-  if (thrown instanceof HttpError) return thrown.failure;
+  if (thrown instanceof APIError && thrown.status !== undefined) {
+    return {
+      status: thrown.status as number,
+      headers: thrown.headers as Headers,
+      error: thrown.error,
+      message: thrown.message,
+    };
+  }
   if (thrown instanceof DeadlinePassed || thrown instanceof BrokenReply) {
     return { message: thrown.message };
   }

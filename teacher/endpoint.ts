@@ -1,20 +1,22 @@
 /** One endpoint: a request goes out, a whole reply or an error comes back. Nothing is retried here. */
 
-import type { IncomingHttpHeaders } from 'node:http';
+import OpenAI, { APIError } from 'openai';
 import type { BatchConfig } from '../domain/config.ts';
 import type { CompletionRequest } from '../domain/ports.ts';
-import { BrokenReply, classify, HttpError, toFailure } from './classify.ts';
+import { BrokenReply, classify, toFailure } from './classify.ts';
 import { watchReply, type Watch } from './deadlines.ts';
 import { asRecord, parseJson } from './json.ts';
 import { createAssembler, fromCompletion, type RawReply } from './raw-reply.ts';
 import { toRequestBody } from './request.ts';
 import { readEvents } from './sse.ts';
-import { type Answer, createTransport } from './transport.ts';
+import { createTransport } from './transport.ts';
 
 export type EndpointConfig = BatchConfig['teacher']['endpoints'][number];
 
 /** More than any reply a model writes; an endpoint that never stops must not fill the memory. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
+/** The package would otherwise cut a call by its own clock. */
+const NEVER_MS = 2 ** 31 - 1;
 
 export interface Ask {
   request: CompletionRequest;
@@ -33,10 +35,22 @@ export interface Endpoint {
   close(): void;
 }
 
-/** Keeps its connections for as long as the teacher lives. */
+/** Keeps one client and its connections for as long as the teacher lives. */
 export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['teacher']): Endpoint {
   const transport = createTransport();
-  const url = new URL(`${config.baseUrl.replace(/\/+$/, '')}/chat/completions`);
+  const client = new OpenAI({
+    baseURL: config.baseUrl,
+    // The key is sent per request, because it may be rotated; nothing may come from OPENAI_* variables instead.
+    apiKey: 'sent per request',
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    fetch: transport.fetch,
+    maxRetries: 0,
+    timeout: NEVER_MS,
+    logLevel: 'off',
+  });
   let streams = true;
 
   async function askOnce({ request, key, signal, onFirstByte }: Ask, isStreamed: boolean) {
@@ -48,15 +62,17 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
     );
     try {
       const body = toRequestBody(request, config.model, teacher, isStreamed);
-      const headers = {
-        accept: 'application/json, text/event-stream',
-        'content-type': 'application/json',
-        'user-agent': 'twinpatch',
-        // Read anew for every call, because it may be rotated.
-        ...(key !== undefined && { authorization: `Bearer ${key}` }),
-      };
-      const answer = await transport.post(url, { headers, body, signal: watch.signal });
-      return await readReply(answer, watch, onFirstByte);
+      const response = await client
+        .post('/chat/completions', {
+          body,
+          signal: watch.signal,
+          headers: {
+            'content-type': 'application/json',
+            Authorization: key === undefined ? null : `Bearer ${key}`,
+          },
+        })
+        .asResponse();
+      return await readReply(response, watch, onFirstByte);
     } catch (error) {
       throw watch.signal.aborted ? (watch.signal.reason as Error) : error;
     } finally {
@@ -66,7 +82,7 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
 
   return {
     config,
-    host: url.host,
+    host: new URL(config.baseUrl).host,
     async ask(ask) {
       try {
         return await askOnce(ask, streams);
@@ -81,19 +97,20 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
 }
 
 /** The whole reply, or BrokenReply; of a cut one nothing is kept. An endpoint may answer plainly though a stream was asked for. */
-async function readReply({ headers, body }: Answer, watch: Watch, onFirstByte: () => void) {
-  const type = headers['content-type'] ?? '';
-  const bytes = watched(body, watch, onFirstByte);
+async function readReply(response: Response, watch: Watch, onFirstByte: () => void) {
+  const type = response.headers.get('content-type') ?? '';
+  const bytes = watched(response, watch, onFirstByte);
   const reply = /json|html/i.test(type)
-    ? fromCompletion(await readBody(bytes, headers))
-    : await readStream(bytes, watch, headers);
+    ? fromCompletion(await readBody(bytes, response.headers))
+    : await readStream(bytes, watch, response.headers);
   if (reply === undefined) throw new BrokenReply('the reply has no choices');
   return reply;
 }
 
-async function* watched(body: AsyncIterable<Buffer>, watch: Watch, onFirstByte: () => void) {
+async function* watched(response: Response, watch: Watch, onFirstByte: () => void) {
   let size = 0;
-  for await (const chunk of body) {
+  // Node's web streams can be iterated; the DOM's type of them can't.
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
     if (size === 0) onFirstByte();
     watch.touch();
     size += chunk.byteLength;
@@ -104,10 +121,7 @@ async function* watched(body: AsyncIterable<Buffer>, watch: Watch, onFirstByte: 
   }
 }
 
-async function readBody(
-  bytes: AsyncIterable<Uint8Array>,
-  headers: IncomingHttpHeaders,
-): Promise<unknown> {
+async function readBody(bytes: AsyncIterable<Uint8Array>, headers: Headers): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of bytes) chunks.push(chunk);
   const text = Buffer.concat(chunks).toString('utf8');
@@ -117,11 +131,7 @@ async function readBody(
   return body;
 }
 
-async function readStream(
-  bytes: AsyncIterable<Uint8Array>,
-  watch: Watch,
-  headers: IncomingHttpHeaders,
-) {
+async function readStream(bytes: AsyncIterable<Uint8Array>, watch: Watch, headers: Headers) {
   const assembler = createAssembler();
   let isComplete = false;
   try {
@@ -146,9 +156,9 @@ async function readStream(
 }
 
 /** Some endpoints say 200 first, and what went wrong in the body. */
-function throwIfError(body: unknown, headers: IncomingHttpHeaders): void {
+function throwIfError(body: unknown, headers: Headers): void {
   const error = asRecord(body)['error'];
   if (error === undefined || error === null) return;
-  const object = typeof error === 'string' ? { message: error } : asRecord(error);
-  throw new HttpError(200, headers, object);
+  const object = typeof error === 'string' ? { message: error } : error;
+  throw new APIError(200, object, undefined, headers);
 }

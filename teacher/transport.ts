@@ -2,30 +2,17 @@
 
 import http from 'node:http';
 import https from 'node:https';
-import { pipeline, type Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { HttpError } from './classify.ts';
 import { asRecord, asText, parseJson } from './json.ts';
 
 const CONNECT_MS = 10_000;
 /** An error answer is read no further than this: it is only quoted. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-export interface Answer {
-  headers: http.IncomingHttpHeaders;
-  /** Decompressed. */
-  body: Readable;
-}
-
-export interface Post {
-  headers: Record<string, string>;
-  body: Buffer;
-  signal: AbortSignal;
-}
-
 export interface Transport {
-  /** Throws HttpError for a status other than 2xx. */
-  post(url: URL, post: Post): Promise<Answer>;
+  fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   close(): void;
 }
 
@@ -37,15 +24,15 @@ export function createTransport(options: { connectMs?: number } = {}): Transport
     https: new https.Agent({ keepAlive: true }),
   };
 
-  function request(url: URL, post: Post): Promise<http.IncomingMessage> {
+  function request(url: URL, init: RequestInit): Promise<http.IncomingMessage> {
     const secure = url.protocol === 'https:';
-    const { headers, body, signal } = post;
+    const signal = init.signal ?? undefined;
     return new Promise((resolve, reject) => {
       const outgoing = (secure ? https : http).request(url, {
-        method: 'POST',
-        headers,
+        method: init.method ?? 'GET',
+        headers: Object.fromEntries(new Headers(init.headers)),
         agent: secure ? agents.https : agents.http,
-        signal,
+        ...(signal && { signal }),
       });
       outgoing.once('socket', (socket) => {
         if (!socket.connecting) return;
@@ -54,28 +41,34 @@ export function createTransport(options: { connectMs?: number } = {}): Transport
           outgoing.destroy(Object.assign(error, { code: 'ECONNECTTIMEOUT' }));
         }, connectMs);
         socket.once(secure ? 'secureConnect' : 'connect', () => clearTimeout(timer));
-        socket.once('close', () => clearTimeout(timer));
+        (socket as TLSSocket).once('close', () => clearTimeout(timer));
       });
       outgoing.once('response', resolve);
       outgoing.once('error', (error: NodeJS.ErrnoException) => {
         // A kept connection that the server closed while it was idle: nothing was received there, so one more try is safe.
-        const stale = outgoing.reusedSocket && error.code === 'ECONNRESET' && !signal.aborted;
-        if (stale) request(url, post).then(resolve, reject);
-        else reject(signal.aborted ? (signal.reason as Error) : error);
+        const stale = outgoing.reusedSocket && error.code === 'ECONNRESET' && !signal?.aborted;
+        if (stale) request(url, init).then(resolve, reject);
+        else reject(signal?.aborted ? (signal.reason as Error) : error);
       });
-      outgoing.end(body);
+      outgoing.end(init.body as string | undefined);
     });
   }
 
   return {
-    async post(url, post) {
-      const incoming = await request(url, post);
-      const { headers, statusCode: status = 0 } = incoming;
+    async fetch(input, init = {}) {
+      const incoming = await request(new URL(input instanceof Request ? input.url : input), init);
+      const status = incoming.statusCode ?? 0;
+      const headers = new Headers(
+        Object.entries(incoming.headers).flatMap(([name, value]) =>
+          value === undefined ? [] : [[name, String(value)] as [string, string]],
+        ),
+      );
       const body = decompressed(incoming);
       if (status < 200 || status > 299) {
-        throw new HttpError(status, headers, toErrorObject(await readStart(body)));
+        const error = toErrorBody(await readStart(body));
+        return new Response(error, { status: toLegalStatus(status), headers });
       }
-      return { headers, body };
+      return new Response(Readable.toWeb(body) as ReadableStream<Uint8Array>, { headers });
     },
     close() {
       agents.http.destroy();
@@ -110,10 +103,16 @@ async function readStart(body: Readable): Promise<string> {
   return Buffer.concat(chunks).toString('utf8', 0, MAX_ERROR_BYTES);
 }
 
-/** Servers send `{error: {message}}`, `{error: text}`, `{detail}`, `{message}`, or no JSON. */
-function toErrorObject(text: string): Record<string, unknown> {
+/** The openai package reads `{error: {message}}` only; servers also send `{error: text}`, `{detail}`, `{message}`, or no JSON. */
+function toErrorBody(text: string): string {
   const body = asRecord(parseJson(text));
-  const error = asRecord(body['error']);
-  if (asText(error['message']) !== '') return error;
-  return { ...body, message: body['error'] ?? body['detail'] ?? body['message'] ?? text };
+  if (asText(asRecord(body['error'])['message']) !== '') return text;
+  const words = body['error'] ?? body['detail'] ?? body['message'] ?? text;
+  const message = typeof words === 'string' ? words : JSON.stringify(words);
+  return JSON.stringify({ error: { ...body, message } });
+}
+
+/** `Response` takes 200 to 599 only, and no body with some of them. */
+function toLegalStatus(status: number): number {
+  return status >= 300 && status <= 599 && status !== 304 ? status : 502;
 }
