@@ -26,6 +26,6 @@ export interface RolloutDeps extends Pick<
 
 /** Sandbox limits of a batch. */
 export function limitsOf(environment: BatchConfig['environment']) {
-  const { memoryBytes, cpus, maxProcesses, maxFileBytes } = environment;
-  return { memoryBytes, cpus, maxProcesses, maxFileBytes };
+  const { memoryBytes, cpus, maxProcesses, maxFileBytes, maxDiskBytes, maxDiskFiles } = environment;
+  return { memoryBytes, cpus, maxProcesses, maxFileBytes, maxDiskBytes, maxDiskFiles };
 }

@@ -61,6 +61,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
               imageId: input.imageId,
               limits: limitsOf(batch.config.environment),
               epoch: lease.epoch,
+              onWaiting: (reason) => report({ phase: `waits: ${reason}` }),
               labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
             },
             signal,

@@ -184,6 +184,7 @@ function foldObservation(
     state.timeoutsInRow = observation.timedOut === true ? state.timeoutsInRow + 1 : 0;
   }
   if (observation.shell !== undefined) state.shell = observation.shell;
+  if (observation.diskLimit === true) state.ended = 'disk-limit';
 }
 
 /** Every call of the turn gets the same answer, because endpoints want one each; without calls it is a user message. */

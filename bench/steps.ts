@@ -19,6 +19,8 @@ const LIMITS: SandboxLimits = {
   cpus: 2,
   maxProcesses: 256,
   maxFileBytes: 256 * 1024 ** 2,
+  maxDiskBytes: 4 * 1024 ** 3,
+  maxDiskFiles: 1_000_000,
 };
 
 export interface StepsOptions {

@@ -90,6 +90,7 @@ const REASONS = {
   'step-limit': 'rollout 1 ran into its step limit',
   'context-limit': 'rollout 1 outgrew the context of the teacher',
   'format-errors': 'too many malformed replies in a row in rollout 1',
+  'disk-limit': 'rollout 1 wrote more to its disk than it may',
   'command-timeouts': 'too many commands in a row timed out in rollout 1',
   'tool-time-limit': 'the commands of rollout 1 took too long in all',
   'token-limit': 'rollout 1 ran into its token limit',

@@ -169,13 +169,22 @@ export const batchConfigSchema = z.strictObject({
       cpus: z.number().positive().default(1).describe('Processors of a sandbox.'),
       maxProcesses: z.int().min(16).default(1024).describe('Processes and threads in a sandbox.'),
       maxFileSize: size().prefault('1GiB').describe('Largest file a sandbox may write.'),
+      maxDisk: size()
+        .prefault('4GiB')
+        .describe('All that a sandbox may write; one that writes more ends its rollout.'),
+      maxDiskFiles: z
+        .int()
+        .min(1000)
+        .default(200_000)
+        .describe('Files and folders that a sandbox may write.'),
     })
     .prefault({})
-    .transform(({ setupTimeout, memory, maxFileSize, ...rest }) => ({
+    .transform(({ setupTimeout, memory, maxFileSize, maxDisk, ...rest }) => ({
       ...rest,
       setupTimeoutMs: setupTimeout,
       memoryBytes: memory,
       maxFileBytes: maxFileSize,
+      maxDiskBytes: maxDisk,
     }))
     .describe('Where the tools of the agent run.'),
   targets: z

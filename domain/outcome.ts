@@ -10,7 +10,8 @@ export type RolloutStatus =
   | 'tool-time-limit'
   | 'token-limit'
   | 'time-limit'
-  | 'cost-limit';
+  | 'cost-limit'
+  | 'disk-limit';
 
 export type UnverifiableReason =
   | Exclude<RolloutStatus, 'submitted'>

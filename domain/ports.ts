@@ -87,8 +87,11 @@ export interface CommandRequest {
 }
 
 export interface CommandResult {
-  /** `oom`: the kernel killed a process of the command for memory; `disk`: the sandbox's disk is full. */
-  end: 'exited' | 'timed-out' | 'oom' | 'disk';
+  /**
+   * `oom`: the kernel killed a process of the command for memory; `disk`: a disk of the sandbox is full; `disk-limit`: the
+   * sandbox has written more than it may, and every process of it was ended.
+   */
+  end: 'exited' | 'timed-out' | 'oom' | 'disk' | 'disk-limit';
   /** Null only where the command was killed before it ended; 128 + n for signal n. */
   exitCode: number | null;
   /** stdout and stderr in the order written, UTF-8 with replacements; head and tail where it was longer than asked. */
@@ -173,6 +176,9 @@ export interface SandboxLimits {
   cpus: number;
   maxProcesses: number;
   maxFileBytes: number;
+  /** All that is written in it, less what is deleted again; files, folders and links. */
+  maxDiskBytes: number;
+  maxDiskFiles: number;
 }
 
 export interface ImageSpec {
@@ -198,6 +204,8 @@ export interface SandboxSpec {
   /** Of the owner's lease: a sandbox refuses every owner of an older one than it has seen. */
   epoch: number;
   labels: { batch: string; sample: string; rollout: string };
+  /** Told when the start has to wait, and for what. */
+  onWaiting?(reason: string): void;
 }
 
 /** Sandboxes of this host. Throws SandboxLost or EngineUnavailable. */
@@ -234,6 +242,8 @@ export interface Observation {
   /** What the teacher reads. */
   content: string;
   timedOut?: boolean;
+  /** The sandbox has written more than it may: nothing more is asked of it. */
+  diskLimit?: boolean;
   /** Where the next command starts. */
   shell?: ShellState;
   durationMs: number;

@@ -4,7 +4,7 @@ import type { CommandRequest, CommandResult } from '../domain/ports.ts';
 import { parseShell, renderShell } from './shell.ts';
 import type { BodyReader, Field } from './wire.ts';
 
-const ENDS = ['exited', 'timed-out', 'oom', 'disk'] as const;
+const ENDS = ['exited', 'timed-out', 'oom', 'disk', 'disk-limit'] as const;
 const NO_CODE = 0xffff_ffff;
 
 /** What the guest is asked to run. A NUL can't be part of a shell's text, and is left out. */

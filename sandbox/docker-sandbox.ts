@@ -1,8 +1,15 @@
 /** The Sandbox port over one container of a Docker engine and the guest in it. */
 
-import { type PatchSource, type Sandbox, SandboxLost, type SandboxRef } from '../domain/ports.ts';
+import {
+  type PatchSource,
+  type Sandbox,
+  type SandboxLimits,
+  SandboxLost,
+  type SandboxRef,
+} from '../domain/ports.ts';
 import { readResult, toRunFields } from './command.ts';
 import { removeContainer } from './container.ts';
+import type { DiskWatch } from './disk-watch.ts';
 import type { Engine } from './engine.ts';
 import { extractPatch } from './extract.ts';
 import { listIn, readFileIn, writeFileIn } from './files.ts';
@@ -19,9 +26,10 @@ export function createDockerSandbox(
   engine: Engine,
   ref: SandboxRef,
   owner: GuestOwner,
-  verifiers: Verifiers,
+  host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits },
 ): Sandbox & PatchSource {
   const guest = createGuestClient(engine, ref.container, owner);
+  const disk = host.disk.guard(guest, host.limits);
   /** Commands whose results are here: the next command says that they are safe, and the guest forgets them. */
   const delivered = new Set<string>();
   let isStopped = false;
@@ -40,16 +48,18 @@ export function createDockerSandbox(
     ref,
     async run(request, signal) {
       const safe = delivered.has(request.id) ? [] : [...delivered];
-      const result = await usable().ask(
-        REQUEST.run,
-        toRunFields(request),
-        (body) => readResult(body, request, owner.environment),
-        {
-          timeoutMs: request.timeoutMs + ANSWER_MARGIN_MS,
-          signal,
-          before: (connection) =>
-            safe.forEach((id) => connection.tell(REQUEST.acknowledge, [{ text: id }])),
-        },
+      const result = await disk.during(
+        usable().ask(
+          REQUEST.run,
+          toRunFields(request),
+          (body) => readResult(body, request, owner.environment),
+          {
+            timeoutMs: request.timeoutMs + ANSWER_MARGIN_MS,
+            signal,
+            before: (connection) =>
+              safe.forEach((id) => connection.tell(REQUEST.acknowledge, [{ text: id }])),
+          },
+        ),
       );
       for (const id of safe) delivered.delete(id);
       delivered.add(request.id);
@@ -61,9 +71,10 @@ export function createDockerSandbox(
     stop,
     async extractPatch(caps) {
       await stop();
-      return extractPatch(guest, (work) => verifiers.use(ref.imageId, work), caps);
+      return extractPatch(guest, (work) => host.verifiers.use(ref.imageId, work), caps);
     },
     async close() {
+      disk.release();
       guest.close();
       await removeContainer(engine, ref.container);
     },

@@ -21,6 +21,8 @@ export interface Engine {
   cpus: number;
   /** Of the engine's host, as its kernel names it. */
   architecture: string;
+  /** Where it keeps images and containers, when that is on this host. */
+  dataFolder: string | undefined;
 }
 
 /**
@@ -41,8 +43,15 @@ export async function connectEngine(options: { host?: string } = {}): Promise<En
   const info = (await call('GET /info', () => docker.info(), {
     timeoutMs: 30_000,
     nextStep,
-  })) as { ID: string; NCPU: number; Architecture: string };
-  return { docker, id: info.ID, apiVersion, cpus: info.NCPU, architecture: info.Architecture };
+  })) as { ID: string; NCPU: number; Architecture: string; DockerRootDir: string };
+  return {
+    docker,
+    id: info.ID,
+    apiVersion,
+    cpus: info.NCPU,
+    architecture: info.Architecture,
+    dataFolder: address.socketPath === undefined ? undefined : info.DockerRootDir,
+  };
 }
 
 /**

@@ -8,9 +8,11 @@ import {
   type PatchSource,
   type Sandbox,
   type Sandboxes,
+  type SandboxLimits,
   type SandboxSpec,
 } from '../domain/ports.ts';
 import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
+import { createDiskWatch, type DiskSpace } from './disk-watch.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { guestOf } from './guest-volume.ts';
@@ -19,6 +21,8 @@ import { createVerifiers } from './verifiers.ts';
 
 /** How long a sandbox waits for an owner, this one back or another, before it ends itself. */
 const LEASE_MS = 5 * 60_000;
+/** Enough for what runs to end cleanly. */
+const DISK_RESERVE: DiskSpace = { bytes: 1024 ** 3, files: 20_000 };
 /** Starting is the engine's most expensive work; more at once only makes each slower. */
 const STARTS_PER_CPU = 2;
 
@@ -29,7 +33,11 @@ export interface DockerSandboxes extends Sandboxes, Reaper {
    */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource>;
   /** The running sandbox of a rollout that another owner started, or undefined. */
-  find(rolloutId: string, epoch: number): Promise<(Sandbox & PatchSource) | undefined>;
+  find(
+    rolloutId: string,
+    epoch: number,
+    limits: SandboxLimits,
+  ): Promise<(Sandbox & PatchSource) | undefined>;
   /** Removes a rollout's sandbox; there need not be one. */
   remove(rolloutId: string): Promise<void>;
   /** Removes what is kept ready between rollouts. */
@@ -41,14 +49,18 @@ export function createSandboxes(options: {
   engine: Engine;
   installation: string;
   leaseMs?: number;
+  /** Room that sandboxes leave on the engine's disk. */
+  diskReserve?: DiskSpace;
 }): DockerSandboxes {
-  const { engine, installation, leaseMs = LEASE_MS } = options;
+  const { engine, installation, leaseMs = LEASE_MS, diskReserve = DISK_RESERVE } = options;
+  const disk = createDiskWatch(engine, diskReserve);
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
   const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
 
   async function start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource> {
     signal.throwIfAborted();
+    await disk.admit(signal, spec.onWaiting);
     const name = containerName(installation, spec.labels.rollout);
     const labels: Labels = { installation, role: 'rollout', ...spec.labels };
     await removeContainer(engine, name);
@@ -62,7 +74,12 @@ export function createSandboxes(options: {
         signal,
       );
       const ref = { engine: engine.id, container, imageId };
-      return createDockerSandbox(engine, ref, { epoch, leaseMs, environment }, verifiers);
+      return createDockerSandbox(
+        engine,
+        ref,
+        { epoch, leaseMs, environment },
+        { verifiers, disk, limits },
+      );
     } catch (error) {
       if (signal.aborted) await removeContainer(engine, name);
       if (statusOf(error) === 404) {
@@ -90,7 +107,7 @@ export function createSandboxes(options: {
   return {
     ...createReaper({ engine, installation }),
     start: (spec, signal) => limitStarts(() => start(spec, signal)),
-    async find(rolloutId, epoch) {
+    async find(rolloutId, epoch, limits) {
       try {
         const found = await call('container inspect', (abortSignal) =>
           engine.docker
@@ -101,7 +118,12 @@ export function createSandboxes(options: {
           return undefined;
         const ref = { engine: engine.id, container: found.Id, imageId: found.Image };
         const environment = await environmentOf(found.Image);
-        return createDockerSandbox(engine, ref, { epoch, leaseMs, environment }, verifiers);
+        return createDockerSandbox(
+          engine,
+          ref,
+          { epoch, leaseMs, environment },
+          { verifiers, disk, limits },
+        );
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw toSandboxError(error, rolloutId);

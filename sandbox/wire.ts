@@ -16,6 +16,7 @@ export const REQUEST = {
   changes: 9,
   fetch: 10,
   usage: 11,
+  limit: 12,
 } as const;
 export type RequestType = (typeof REQUEST)[keyof typeof REQUEST];
 

@@ -48,6 +48,7 @@ export async function runBash({ command }: BashArguments, context: ToolContext):
     kind: 'command',
     content: renderCommand(result, commandTimeoutMs, maxObservationChars),
     timedOut: result.end === 'timed-out',
+    ...(result.end === 'disk-limit' ? { diskLimit: true } : {}),
     shell: result.shell,
     durationMs: result.durationMs,
   };
@@ -83,6 +84,9 @@ function remarks(result: CommandResult, timeoutMs: number): string[] {
       break;
     case 'disk':
       lines.push("[the sandbox's disk is full]");
+      break;
+    case 'disk-limit':
+      lines.push('[killed: more was written than a sandbox may keep]');
       break;
   }
   if (result.background) lines.push('[the command left processes running in the background]');

@@ -23,7 +23,7 @@
 #define MAX_KEPT 64
 #define MAX_REMEMBERED 4096
 
-enum end { END_EXITED, END_TIMED_OUT, END_MEMORY, END_DISK };
+enum end { END_EXITED, END_TIMED_OUT, END_MEMORY, END_DISK, END_DISK_LIMIT };
 
 struct command {
   struct command *next;
@@ -32,7 +32,7 @@ struct command {
   uint32_t waiter; /* tag to answer; 0: nobody asks */
   pid_t shell;
   int output, text;
-  bool is_done, is_open, has_exited, is_timed_out;
+  bool is_done, is_open, has_exited, is_timed_out, is_over_limit;
   int status;
   uint64_t started_us, deadline_us, exited_us, next_look_us;
   uint64_t total;
@@ -292,11 +292,12 @@ static void finish(struct command *command, bool is_background) {
   bool crowded = refused_forks() > command->refusals_before;
   if (crowded) kill_agent(); /* or the next command would find no process left to start with */
   enum end end = END_EXITED;
-  if (command->is_timed_out) end = END_TIMED_OUT;
+  if (command->is_over_limit) end = END_DISK_LIMIT;
+  else if (command->is_timed_out) end = END_TIMED_OUT;
   else if (memory_kills() > command->kills_before) end = END_MEMORY;
   else if (code != 0 && (is_disk_full(REPOSITORY) || is_disk_full(folder))) end = END_DISK;
   put_u8(to, (uint8_t)end);
-  put_u32(to, command->is_timed_out || !command->has_exited ? UINT32_MAX : (uint32_t)code);
+  put_u32(to, end == END_TIMED_OUT || end == END_DISK_LIMIT || !command->has_exited ? UINT32_MAX : (uint32_t)code);
   put_u64(to, command->total);
   put_text(to, command->head, command->head_length);
   size_t size = command->tail_size, kept = command->tail_total < size ? command->tail_total : size;
@@ -421,6 +422,12 @@ void command_ready(const struct pollfd *ready, size_t count) {
 
 void forget_waiters(void) {
   for (struct command *one = commands; one != NULL; one = one->next) one->waiter = 0;
+}
+
+void end_over_limit(void) {
+  for (struct command *one = commands; one != NULL; one = one->next)
+    if (!one->is_done) one->is_over_limit = true;
+  kill_agent();
 }
 
 void stop_commands(void) {

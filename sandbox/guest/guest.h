@@ -69,6 +69,8 @@ void command_ready(const struct pollfd *ready, size_t count);
 int command_timeout_ms(void);
 void command_timers(void);
 void stop_commands(void);
+/* Ends every command with what is left of it: the sandbox has written more than it may. */
+void end_over_limit(void);
 
 /* serve.c, for the others */
 void send_frame(uint8_t type, uint32_t tag, const struct buffer *body);

@@ -136,6 +136,9 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_STOP:
       stop_commands();
       break;
+    case REQUEST_LIMIT:
+      end_over_limit();
+      break;
     case REQUEST_STAT:
       put_stat(&reply);
       break;

@@ -26,7 +26,8 @@ enum request_type {
   REQUEST_STAT,
   REQUEST_CHANGES,    /* u32 entries at most, u32 depth at most */
   REQUEST_FETCH,      /* u64 bytes at most, u32 n, n strings: paths below the repository */
-  REQUEST_USAGE,
+  REQUEST_USAGE,      /* what was written in this sandbox */
+  REQUEST_LIMIT,      /* ends every command: the sandbox has written more than it may */
 };
 
 enum reply_type { REPLY_OK = 64, REPLY_ERROR = 65 /* u32 code, string reason */ };

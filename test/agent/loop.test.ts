@@ -218,6 +218,7 @@ describe('every limit has a name', () => {
     ['step-limit', [quick], { maxSteps: 2 }, 2],
     ['step-limit', [submit], { maxSteps: 1 }, 1],
     ['command-timeouts', [bash('hang')], {}, 3],
+    ['disk-limit', [bash('flood')], {}, 1],
     [
       'step-limit',
       [bash('hang'), quick, bash('hang')],

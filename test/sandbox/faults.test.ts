@@ -199,7 +199,9 @@ describe('a command', () => {
     const first = sandbox.run(request, abort.signal);
     setTimeout(() => abort.abort(new Error('worker drains')), 500);
     await expect(first).rejects.toThrow('worker drains');
-    const second = await (await sandboxes.find(`b/s/rollout-1.${started}`, 2))?.run(request);
+    const second = await (
+      await sandboxes.find(`b/s/rollout-1.${started}`, 2, LIMITS)
+    )?.run(request);
     expect(second).toMatchObject({ end: 'exited', output: 'run\n' });
   });
 

@@ -100,12 +100,16 @@ describe('starting', () => {
     };
     const sandbox = await ours.start(spec('find', 'a'), signal);
     const result = await sandbox.run(request);
-    const found = await createSandboxes({ engine, installation }).find('find/a/rollout-1.1', 2);
+    const found = await createSandboxes({ engine, installation }).find(
+      'find/a/rollout-1.1',
+      2,
+      LIMITS,
+    );
     expect(found?.ref).toEqual(sandbox.ref);
     expect(await found?.run(request)).toEqual(result);
     await sandbox.close();
-    expect(await ours.find('find/a/rollout-1.1', 2)).toBeUndefined();
-    expect(await ours.find('find/none/rollout-1.1', 2)).toBeUndefined();
+    expect(await ours.find('find/a/rollout-1.1', 2, LIMITS)).toBeUndefined();
+    expect(await ours.find('find/none/rollout-1.1', 2, LIMITS)).toBeUndefined();
   });
 
   it('leaves no container when it is called off', async () => {

@@ -138,6 +138,6 @@ describe('a sandbox whose owner is killed', () => {
     expect(await isRunning()).toBe(true); // an owner with nothing to ask is an owner
     owner.child.kill('SIGKILL');
     await expect.poll(isRunning, { timeout: 10_000 }).toBe(false);
-    expect(await sandboxes.find(rollout, 3)).toBeUndefined();
+    expect(await sandboxes.find(rollout, 3, LIMITS)).toBeUndefined();
   });
 });

@@ -1,10 +1,12 @@
 /** A sandbox in memory, for tests of the loop itself: files are a map, and a command does what its text says of it. */
 
-import type { Sandbox } from '../../domain/ports.ts';
+import type { CommandResult, Sandbox } from '../../domain/ports.ts';
+
+const ENDS: Record<string, CommandResult['end']> = { hang: 'timed-out', flood: 'disk-limit' };
 
 /**
- * `N ms` takes that long, `hang` runs out of time, `rm -f -- 'PATH'` removes a file, every other command prints how many ran
- * before it. A repeated request id gets the first answer.
+ * `N ms` takes that long, `hang` runs out of time, `flood` out of disk, `rm -f -- 'PATH'` removes a file, every other command
+ * prints how many ran before it. A repeated request id gets the first answer.
  */
 export function createMemorySandbox(files = new Map<string, string>()): Sandbox & {
   files: Map<string, string>;
@@ -20,8 +22,8 @@ export function createMemorySandbox(files = new Map<string, string>()): Sandbox 
       const answer =
         answers.get(id) ??
         Promise.resolve({
-          end: command === 'hang' ? ('timed-out' as const) : ('exited' as const),
-          exitCode: command === 'hang' ? null : 0,
+          end: ENDS[command] ?? ('exited' as const),
+          exitCode: ENDS[command] === undefined ? 0 : null,
           output: String(ran.length),
           outputBytes: 1,
           omittedBytes: 0,

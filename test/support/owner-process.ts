@@ -10,6 +10,7 @@ import type { Sandbox } from '../../domain/ports.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { LIMITS } from './sandbox-fixture.ts';
 
 export interface OwnerOrder {
   rollout: string;
@@ -31,7 +32,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const { rollout, epoch, id, command } = JSON.parse(line) as OwnerOrder;
   try {
     const key = `${rollout} ${epoch}`;
-    const sandbox = owned.get(key) ?? (await sandboxes.find(rollout, epoch));
+    const sandbox = owned.get(key) ?? (await sandboxes.find(rollout, epoch, LIMITS));
     if (sandbox === undefined) throw new Error(`there is no sandbox of ${rollout}`);
     owned.set(key, sandbox);
     say(

@@ -13,6 +13,8 @@ export const LIMITS: SandboxLimits = {
   cpus: 1,
   maxProcesses: 96,
   maxFileBytes: 256 * 1024 ** 2,
+  maxDiskBytes: 4 * 1024 ** 3,
+  maxDiskFiles: 1_000_000,
 };
 
 export interface TreeFile {

@@ -1,0 +1,190 @@
+/**
+ * Disks have no quota on most engines, so what sandboxes write is watched: each may keep so much, and together they leave a
+ * reserve on the engine's disk. Below it nothing is started, and the sandbox that wrote most ends.
+ */
+
+import { statfs } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { EngineUnavailable, SandboxLost, type SandboxLimits } from '../domain/ports.ts';
+import { call, type Engine } from './engine.ts';
+import type { GuestClient } from './guest-client.ts';
+import { type BodyReader, REQUEST } from './wire.ts';
+
+/** How often a command that takes long is looked at, and how often the engine's disk is. */
+const LOOK_EVERY_MS = 1000;
+const HOST_EVERY_MS = 5000;
+/** Measuring walks through what was written, so it is done when the disk has lost this share of a limit. */
+const MEASURED_SHARE = 4;
+const TIMEOUT_MS = 60_000;
+/** A sandbox that wrote less than this is not why a disk is full. */
+const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
+
+/** Room on a disk, or of it. */
+export interface DiskSpace {
+  bytes: number;
+  files: number;
+}
+
+export interface DiskGuard {
+  /** Looks at the sandbox again and again while a command runs. */
+  during<T>(command: Promise<T>): Promise<T>;
+  /** The sandbox is gone. */
+  release(): void;
+}
+
+export interface DiskWatch {
+  /** Returns when the engine's disk has its reserve; tells meanwhile what it waits for. Rejects with the signal's reason. */
+  admit(signal: AbortSignal, onWaiting?: (reason: string) => void): Promise<void>;
+  guard(guest: GuestClient, limits: SandboxLimits): DiskGuard;
+}
+
+interface Watched {
+  guest: GuestClient;
+  /** Ends every command of the sandbox as over its limit. */
+  end(): Promise<void>;
+}
+
+export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
+  const watched = new Set<Watched>();
+  let looking: NodeJS.Timeout | undefined;
+
+  /** What is wrong with the engine's disk, or undefined. */
+  async function shortage(): Promise<string | undefined> {
+    const free = await freeOnEngine(engine, watched);
+    if (free === undefined) return undefined;
+    if (free.bytes < reserve.bytes)
+      return `the engine's disk has ${toMebibytes(free.bytes)} MiB left, and ${toMebibytes(reserve.bytes)} MiB are kept free`;
+    if (free.files < reserve.files)
+      return `the engine's disk has ${free.files} inodes left, and ${reserve.files} are kept free`;
+    return undefined;
+  }
+
+  async function look(): Promise<void> {
+    if ((await shortage()) === undefined) return;
+    let worst: { one: Watched; bytes: number } | undefined;
+    for (const one of watched) {
+      const bytes = await writtenBytes(engine, one.guest.container);
+      if (bytes >= LEAST_OFFENCE_BYTES && bytes > (worst?.bytes ?? 0)) worst = { one, bytes };
+    }
+    await worst?.one.end();
+  }
+
+  function start(): void {
+    looking ??= setInterval(
+      () => void look().catch(() => undefined), // an engine that is away is told by whoever needs it
+      HOST_EVERY_MS,
+    ).unref();
+  }
+
+  return {
+    async admit(signal, onWaiting) {
+      for (let reason = await shortage(); reason !== undefined; reason = await shortage()) {
+        onWaiting?.(reason);
+        await sleep(HOST_EVERY_MS, undefined, { signal });
+      }
+    },
+
+    guard(guest, limits) {
+      let before: DiskSpace | undefined;
+      let isOver = false;
+      const ask = <T>(
+        type: typeof REQUEST.stat | typeof REQUEST.usage | typeof REQUEST.limit,
+        read: (body: BodyReader) => T,
+      ) => guest.ask(type, [], read, { timeoutMs: TIMEOUT_MS });
+      const one: Watched = {
+        guest,
+        async end() {
+          isOver = true;
+          await ask(REQUEST.limit, () => undefined);
+        },
+      };
+      watched.add(one);
+      start();
+
+      async function lookAt(): Promise<void> {
+        if (isOver) return one.end();
+        const free = await ask(REQUEST.stat, readFree);
+        before ??= free;
+        const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
+        if (
+          lost.bytes * MEASURED_SHARE < limits.maxDiskBytes &&
+          lost.files * MEASURED_SHARE < limits.maxDiskFiles
+        )
+          return;
+        const used = await ask(REQUEST.usage, (body) => ({ bytes: body.u64(), files: body.u64() }));
+        if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await one.end();
+        // What others wrote, or what is deleted by now, is not looked for again.
+        else if (used.bytes * 2 < limits.maxDiskBytes && used.files * 2 < limits.maxDiskFiles)
+          before = free;
+      }
+
+      return {
+        async during(command) {
+          let isLooking = false;
+          const timer = setInterval(() => {
+            if (isLooking) return;
+            isLooking = true;
+            lookAt()
+              .catch((error: unknown) => {
+                // The command itself says when the sandbox can't be reached.
+                if (!(error instanceof SandboxLost || error instanceof EngineUnavailable))
+                  throw error;
+              })
+              .finally(() => (isLooking = false));
+          }, LOOK_EVERY_MS);
+          try {
+            return await command;
+          } finally {
+            clearInterval(timer);
+          }
+        },
+        release() {
+          watched.delete(one);
+          if (watched.size > 0) return;
+          clearInterval(looking);
+          looking = undefined;
+        },
+      };
+    },
+  };
+}
+
+// --- internal ---
+
+/** Room on the disk that containers write to, told by this host where it is the engine's, else by a sandbox on it. */
+async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<DiskSpace | undefined> {
+  if (engine.dataFolder !== undefined) {
+    const disk = await statfs(engine.dataFolder).catch(() => undefined);
+    // Some file systems have no table of inodes to run out of.
+    if (disk)
+      return { bytes: disk.bavail * disk.bsize, files: disk.files > 0 ? disk.ffree : Infinity };
+  }
+  for (const { guest } of watched) {
+    const free = await guest
+      .ask(REQUEST.stat, [], readFree, { timeoutMs: TIMEOUT_MS })
+      .catch(() => undefined);
+    if (free) return free;
+  }
+  return undefined;
+}
+
+function readFree(body: BodyReader): DiskSpace {
+  body.u64(); // processes
+  body.u64(); // memory
+  body.u64(); // kills for memory
+  return { bytes: body.u64(), files: body.u64() };
+}
+
+async function writtenBytes(engine: Engine, container: string): Promise<number> {
+  // dockerode passes it on, and its type leaves it out.
+  const options: object = { size: true };
+  const found = await call('container inspect', (abortSignal) =>
+    engine.docker.getContainer(container).inspect({ ...options, abortSignal }),
+  ).catch(() => undefined);
+  return (found as { SizeRw?: number } | undefined)?.SizeRw ?? 0;
+}
+
+function toMebibytes(bytes: number): number {
+  return Math.floor(bytes / 1024 ** 2);
+}
