@@ -9,6 +9,7 @@ import {
 } from './commands/control.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
+import { registerClean } from './commands/clean.ts';
 import { registerDown } from './commands/down.ts';
 import { registerExport } from './commands/export.ts';
 import { registerRun } from './commands/run.ts';
@@ -41,6 +42,7 @@ const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
   registerExport,
   registerUp,
   registerDown,
+  registerClean,
   registerWorker,
 ];
 

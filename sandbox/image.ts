@@ -4,6 +4,7 @@ import { toEngineLabels } from '../domain/ids.ts';
 import { ImageError, type Images, type ImageSpec } from '../domain/ports.ts';
 import { prepareImage } from './prepare.ts';
 import { call, type Engine, statusOf } from './engine.ts';
+import type { ImageUses } from './image-uses.ts';
 import { ensureBase } from './base-image.ts';
 
 /** What a prepared image is made of; `setup` is run by bash as root in /testbed, in order, with the network. */
@@ -30,18 +31,24 @@ export function preparedTag(key: string): string {
 }
 
 /** Prepared images on an engine; what is built carries the installation's labels. */
-export function createImages(engine: Engine, options: { installation: string }): PreparedImages {
+export function createImages(
+  engine: Engine,
+  options: { installation: string; uses?: Pick<ImageUses, 'touch' | 'evict'> },
+): PreparedImages {
   const building = new Map<string, Promise<string>>();
 
   async function build(spec: PreparedImageSpec): Promise<string> {
     const imageLabels = toEngineLabels({ installation: options.installation, role: 'image' });
-    return prepareImage(engine, {
+    const imageId = await prepareImage(engine, {
       ...spec,
       baseId: await ensureBase(engine, spec, imageLabels),
       tag: preparedTag(spec.key),
       installation: options.installation,
       imageLabels,
     });
+    await options.uses?.touch(imageId);
+    await options.uses?.evict();
+    return imageId;
   }
 
   return {
@@ -54,7 +61,10 @@ export function createImages(engine: Engine, options: { installation: string }):
       }
       signal.throwIfAborted();
       const found = await findImage(engine, preparedTag(spec.key));
-      if (found !== undefined) return { imageId: found, built: false };
+      if (found !== undefined) {
+        await options.uses?.touch(found);
+        return { imageId: found, built: false };
+      }
       let work = building.get(spec.key);
       const first = work === undefined;
       if (work === undefined) {

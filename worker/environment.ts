@@ -19,6 +19,8 @@ const environmentSchema = z.object({
     .default('127.0.0.1:7233'),
   TWINPATCH_NAMESPACE: z.string().min(1).default('twinpatch'),
   TWINPATCH_SLOTS: count.optional(),
+  TWINPATCH_IMAGE_GB: count.default(30),
+  TWINPATCH_DISK_RESERVE_MB: count.default(1024),
   TWINPATCH_ALLOW_ENV: z.string().default(''),
 });
 
@@ -28,6 +30,10 @@ export interface WorkerEnvironment {
   namespace: string;
   /** Rollouts, each with a container, at once. */
   slots: number;
+  /** All prepared images together; beyond it those used longest ago are removed. */
+  imageBytes: number;
+  /** Room that sandboxes leave on the engine's disk. */
+  diskReserveBytes: number;
   /** Variables that may hold keys although their name does not end in `_API_KEY`. */
   allowedKeyVariables: string[];
 }
@@ -45,6 +51,8 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
     temporal: data.TWINPATCH_TEMPORAL,
     namespace: data.TWINPATCH_NAMESPACE,
     slots: data.TWINPATCH_SLOTS ?? defaultSlots(),
+    imageBytes: data.TWINPATCH_IMAGE_GB * 1e9,
+    diskReserveBytes: data.TWINPATCH_DISK_RESERVE_MB * 1e6,
     allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
   };
 }

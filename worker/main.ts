@@ -2,6 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -10,6 +12,7 @@ import pino from 'pino';
 import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
 import { MAIN_QUEUE, ROLLOUT_QUEUE, sampleWorkflowId } from '../domain/ids.ts';
 import { connectEngine } from '../sandbox/engine.ts';
+import { createImageUses } from '../sandbox/image-uses.ts';
 import { createImages } from '../sandbox/image.ts';
 import type { Reaper } from '../sandbox/reaper.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
@@ -27,6 +30,7 @@ const REAP_EVERY_MS = 30_000;
 const GRACE_MS = 5_000;
 const FORCE_MS = 60_000;
 const LIGHT_ACTIVITIES = 64;
+const DISK_RESERVE_FILES = 20_000;
 
 /** Runs a worker until SIGTERM or SIGINT; `ready` is called once it polls. */
 export async function runWorker(
@@ -49,7 +53,12 @@ export async function runWorker(
   const store = await openStore(environment.store);
   const engine = await connectEngine();
   const owned = { engine, installation: store.id };
-  const sandboxes = createSandboxes(owned);
+  const diskReserve = { bytes: environment.diskReserveBytes, files: DISK_RESERVE_FILES };
+  const sandboxes = createSandboxes({ ...owned, diskReserve });
+  const uses = createImageUses(sandboxes, {
+    folder: join(homedir(), '.cache', 'twinpatch', 'images', engine.id.replaceAll(':', '')),
+    maxBytes: environment.imageBytes,
+  });
   const teachers = createTeachers(store, variables, environment.allowedKeyVariables);
   const options = connectionOptions({ address: environment.temporal }, variables);
   const { namespace } = environment;
@@ -62,7 +71,7 @@ export async function runWorker(
     teacherFor: teachers.teacherFor,
     waitingFor: teachers.waitingFor,
     closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
-    images: createImages(engine, owned),
+    images: createImages(engine, { ...owned, uses }),
     sandboxes,
   };
   const shared = {

@@ -70,7 +70,10 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
         return {
           ...inner,
           ref: { engine: 'e', container, imageId: 'sha256:image' },
-          extractPatch: async () => world.extracted,
+          async extractPatch() {
+            await inner.stop();
+            return world.extracted;
+          },
           async close() {
             open.delete(container);
             await inner.close();

@@ -12,6 +12,8 @@ describe('the environment of a worker', () => {
       temporal: '127.0.0.1:7233',
       namespace: 'twinpatch',
       slots: defaultSlots(),
+      imageBytes: 30e9,
+      diskReserveBytes: 1024e6,
       allowedKeyVariables: [],
     });
     expect(defaultSlots()).toBeGreaterThanOrEqual(1);
@@ -23,6 +25,8 @@ describe('the environment of a worker', () => {
       TWINPATCH_TEMPORAL: 'temporal.example:7233',
       TWINPATCH_NAMESPACE: 'lab',
       TWINPATCH_SLOTS: '12',
+      TWINPATCH_IMAGE_GB: '5',
+      TWINPATCH_DISK_RESERVE_MB: '200',
       TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
     });
     expect(environment).toEqual({
@@ -30,6 +34,8 @@ describe('the environment of a worker', () => {
       temporal: 'temporal.example:7233',
       namespace: 'lab',
       slots: 12,
+      imageBytes: 5e9,
+      diskReserveBytes: 2e8,
       allowedKeyVariables: ['HF_TOKEN', 'OTHER'],
     });
   });
