@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME …`: figures on stdout, one JSON line each with --json; everything else on stderr. */
 
+import { setMaxListeners } from 'node:events';
 import { Argument, Command } from '@commander-js/extra-typings';
 import { parseCount } from '../client/options.ts';
 import { renderTable } from '../client/table.ts';
@@ -19,13 +20,14 @@ const program = new Command('bench')
   .option('--teacher <url>', 'steps: an OpenAI-compatible endpoint, up to and with /v1')
   .option('--model <name>', 'steps: its model', 'bench')
   .option('--image <name>', 'steps: an image with a repository at /testbed')
-  .option('--no-peers', 'steps: without the peer')
+  .option('--no-peers', 'steps: without the peers')
   .option('--folder <path>', "functions: a folder (default: Python's own library)")
   .parse();
 
 const options = program.opts();
 const [names] = program.processedArgs;
 const interrupt = new AbortController();
+setMaxListeners(0, interrupt.signal); // every rollout of a bench listens
 // A terminal's interrupt comes twice, from it and from tsx: the second must not cut the cleaning short.
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => interrupt.abort(new Error('interrupted')));

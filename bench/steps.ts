@@ -1,4 +1,4 @@
-/** What a tool step costs beyond its command and its teacher, and how many a machine does per second, beside a peer in the same run. */
+/** What a tool step costs beyond its command and its teacher, and how many a machine does per second, beside peers in the same run. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,8 +10,8 @@ import { openStore } from '../store/open.ts';
 import { measureCommands, measureTeacher } from './baselines.ts';
 import { prepareBenchImage } from './bench-image.ts';
 import { runOwnSteps } from './own-steps.ts';
-import { MINI_SWE_AGENT, runMiniSweAgent } from './peers/mini-swe-agent.ts';
-import { startTeacherProcess } from './teacher-process.ts';
+import { type Peer, PEERS, runMiniSweAgent } from './peers/mini-swe-agent.ts';
+import { startTeacherProcess, type TeacherProcess } from './teacher-process.ts';
 import { type Measured, mean, median, type Workload } from './workload.ts';
 
 const LIMITS: SandboxLimits = {
@@ -57,21 +57,25 @@ export async function benchSteps(
     note(`starting ${size.rollouts} containers`);
     const started = await startAll(sandboxes, workload, signal);
     note(`running ${size.rollouts} rollouts of ${size.steps} steps, ${size.concurrency} at once`);
-    const { bodies, ...own } = await runOwnSteps(workload, store, started, signal);
-    note('measuring the commands and the teacher by themselves');
-    const needed = {
-      commandMsMean: await measureCommands(engine, started, workload),
-      teacherMsMean: await measureTeacher(workload, bodies),
-    };
-    const teacherServiceMsMean = await ownTeacher?.serviceMsMean();
+    const own = await runOwnSteps(workload, store, started, signal);
+    const teacherMsMean = await teacherTime(ownTeacher, workload, own.bodies);
+    note('measuring the commands by themselves');
+    const commandMsMean = await measureCommands(engine, started, workload);
     await sandboxes.removeAll();
-    const figures = [toFigure('twinpatch', workload, own, needed)];
-    if (teacherServiceMsMean !== undefined) {
-      note(`the teacher's server itself worked ${teacherServiceMsMean.toFixed(2)} ms a request`);
-    }
-    if (peers) {
-      note(`running ${MINI_SWE_AGENT} on the same`);
-      figures.push(await benchPeer(workload, needed, installation, signal, note));
+    const figures = [toFigure('twinpatch', workload, own, { commandMsMean, teacherMsMean })];
+    for (const peer of peers ? PEERS : []) {
+      note(`running ${peer} on the same`);
+      const measured = await runPeer(peer, workload, installation, signal, note);
+      const needed = {
+        commandMsMean,
+        teacherMsMean: await teacherTime(ownTeacher, workload, own.bodies),
+      };
+      figures.push(
+        'error' in measured
+          ? { bench: 'steps', harness: peer, ...measured }
+          : toFigure(peer, workload, measured, needed),
+      );
+      await sandboxes.removeAll();
     }
     return figures;
   } finally {
@@ -111,21 +115,29 @@ function startAll(
   );
 }
 
-async function benchPeer(
+/** Our own teacher says how long it worked for each of the last harness's requests; of another one the wire has to tell. */
+async function teacherTime(
+  ownTeacher: TeacherProcess | undefined,
   workload: Workload,
-  needed: Needed,
+  bodies: Buffer[],
+): Promise<number> {
+  return ownTeacher === undefined ? measureTeacher(workload, bodies) : ownTeacher.cpuMsMean();
+}
+
+async function runPeer(
+  peer: Peer,
+  workload: Workload,
   installation: string,
   signal: AbortSignal,
   note: (line: string) => void,
-): Promise<object> {
+): Promise<Measured | { error: string }> {
   try {
     const container = { installation, limits: LIMITS };
-    const measured = await runMiniSweAgent(workload, container, signal, note);
-    return toFigure(MINI_SWE_AGENT, workload, measured, needed);
+    return await runMiniSweAgent(peer, workload, container, signal, note);
   } catch (error) {
     signal.throwIfAborted();
     const message = error instanceof Error ? error.message : String(error);
-    return { bench: 'steps', harness: MINI_SWE_AGENT, error: message.slice(0, 2000) };
+    return { error: message.slice(0, 2000) };
   }
 }
 

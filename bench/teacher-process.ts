@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 export interface TeacherProcess {
   /** Up to and with `/v1`. */
   baseUrl: string;
-  /** Milliseconds the server itself worked per request since it started. */
-  serviceMsMean(): Promise<number>;
+  /** CPU time in milliseconds that the server itself needed per request since it was last asked. */
+  cpuMsMean(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -24,11 +24,11 @@ export async function startTeacherProcess(): Promise<TeacherProcess> {
   ])) as [{ baseUrl: string }];
   return {
     baseUrl: first.baseUrl,
-    async serviceMsMean() {
+    async cpuMsMean() {
       const answer = once(child, 'message');
       child.send('count');
-      const [{ served, serviceMs }] = (await answer) as [{ served: number; serviceMs: number }];
-      return serviceMs / Math.max(1, served);
+      const [{ cpuMsMean }] = (await answer) as [{ cpuMsMean: number }];
+      return cpuMsMean;
     },
     async close() {
       if (child.connected) child.disconnect();

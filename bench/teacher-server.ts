@@ -7,43 +7,56 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { commandOf } from './command-mix.ts';
 
+const USAGE = { prompt_tokens: 1000, completion_tokens: 40, total_tokens: 1040 };
+/** Replies in turn, made before the first request: no harness should wait for more than the wire. */
+const REPLIES = 1024;
+/** A harness that wants its reply streamed says so before its messages. */
+const SETTINGS_BYTES = 2000;
+
+const replies = Array.from({ length: REPLIES }, (_, number) => ({
+  plain: Buffer.from(toPlain(number)),
+  streamed: Buffer.from(toStream(number)),
+}));
 let served = 0;
-let serviceMs = 0;
+let cpuBefore = process.cpuUsage();
 
 const server = createServer((request, response) => {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const start = performance.now();
-    answer(request, response, Buffer.concat(chunks));
-    serviceMs += performance.now() - start;
-  });
+  let settings = '';
+  request.on('data', (chunk: Buffer) => (settings ||= chunk.toString('latin1', 0, SETTINGS_BYTES)));
+  request.on('end', () => answer(request, response, settings));
 });
 server.keepAliveTimeout = 60_000;
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   process.send?.({ baseUrl: `http://127.0.0.1:${port}/v1` });
 });
-process.on('message', () => process.send?.({ served, serviceMs }));
+process.on('message', () => {
+  const { user, system } = process.cpuUsage(cpuBefore);
+  process.send?.({ cpuMsMean: (user + system) / 1000 / Math.max(1, served) });
+  cpuBefore = process.cpuUsage();
+  served = 0;
+});
 process.on('disconnect', () => process.exit());
 // The parent closes the channel when it is done; an interrupt of the terminal reaches it as well.
 process.on('SIGINT', () => undefined);
 
 // --- internal ---
 
-function answer(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+function answer(request: IncomingMessage, response: ServerResponse, settings: string): void {
   if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
     response.writeHead(404, { 'content-type': 'application/json' });
     response.end('{"error":{"message":"only POST /v1/chat/completions is here"}}');
     return;
   }
-  const number = served;
+  const reply = replies[served % REPLIES];
   served += 1;
-  const isStreamed = /"stream": ?true/.test(body.toString('latin1', 0, 2000));
+  const isStreamed = /"stream": ?true/.test(settings);
+  const body = isStreamed ? reply?.streamed : reply?.plain;
   response.writeHead(200, {
     'content-type': isStreamed ? 'text/event-stream' : 'application/json',
+    'content-length': body?.length,
   });
-  response.end(isStreamed ? toStream(number) : toPlain(number));
+  response.end(body);
 }
 
 function toPlain(number: number): string {
@@ -82,5 +95,3 @@ function toMessage(number: number) {
     tool_calls: [{ id: `call_${number}`, type: 'function', function: call }],
   };
 }
-
-const USAGE = { prompt_tokens: 1000, completion_tokens: 40, total_tokens: 1040 };

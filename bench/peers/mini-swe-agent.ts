@@ -1,6 +1,6 @@
-/** The peer mini-swe-agent on the same workload: kept in a virtual environment of the user's cache folder. */
+/** The peer mini-swe-agent on the same workload, by itself and over SWE-ReX: kept in a virtual environment of the user's cache folder. */
 
-import { access, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,34 +10,57 @@ import type { SandboxLimits } from '../../domain/ports.ts';
 import { TASK, WARM_UP_STEPS } from '../own-steps.ts';
 import type { Measured, Workload } from '../workload.ts';
 
-export const MINI_SWE_AGENT = 'mini-swe-agent';
+/** By itself it starts a process of the engine's command line for each command; SWE-ReX is a web server inside the container. */
+export const PEERS = ['mini-swe-agent', 'mini-swe-agent over SWE-ReX'] as const;
+export type Peer = (typeof PEERS)[number];
 
 const VERSION = '2.4.6';
-const PACKAGES = [`${MINI_SWE_AGENT}==${VERSION}`, 'litellm[mcp]==1.106.2'];
+const SWE_REX = 'swe-rex==1.4.0';
+const PACKAGES = [`mini-swe-agent==${VERSION}`, 'litellm[mcp]==1.106.2', SWE_REX];
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 const RUN_TIMEOUT_MS = 30 * 60_000;
+
+/** The server's packages are mounted, and only its own process sees them. */
+const SERVER_FOLDER = '/opt/swe-rex';
+const SERVER_COMMAND = '/usr/local/bin/swerex-remote';
+const START_SERVER = `#!/bin/sh
+exec python3 -c 'import sys; sys.path.insert(0, "${SERVER_FOLDER}"); from swerex.server import main; main()' "$@"
+`;
 
 /**
  * Runs it, with containers of the same limits that carry the installation's labels; the caller removes them. Throws what pip
  * or the peer said where it can't be installed or fails.
  */
 export async function runMiniSweAgent(
+  peer: Peer,
   workload: Workload,
   { installation, limits }: { installation: string; limits: SandboxLimits },
   signal: AbortSignal,
   note: (line: string) => void,
 ): Promise<Measured> {
+  const overSweRex = peer === 'mini-swe-agent over SWE-ReX';
   const python = await install(note, signal);
-  const labels = toEngineLabels({ installation, role: 'rollout' });
+  const labels = Object.entries(toEngineLabels({ installation, role: 'rollout' })).flatMap(
+    ([name, value]) => ['--label', `${name}=${value}`],
+  );
   const runArguments = [
-    ...Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]),
-    ...['--network', 'none', '--init', '--user', `${AGENT_UID}:${AGENT_UID}`],
+    ...labels,
+    ...['--init', '--user', `${AGENT_UID}:${AGENT_UID}`, '--entrypoint', ''],
     ...['--memory', String(limits.memoryBytes), '--memory-swap', String(limits.memoryBytes)],
     ...['--cpus', String(limits.cpus), '--pids-limit', String(limits.maxProcesses)],
+    ...(overSweRex
+      ? await mountServer(python, [...labels, '--entrypoint', 'python3', workload.imageId], signal)
+      : ['--network', 'none']),
   ];
   const script = fileURLToPath(new URL('mini_swe_agent.py', import.meta.url));
   const { stdout } = await execa(python, [script], {
-    input: JSON.stringify({ ...workload, runArguments, task: TASK, warmUpSteps: WARM_UP_STEPS }),
+    input: JSON.stringify({
+      ...workload,
+      overSweRex,
+      runArguments,
+      task: TASK,
+      warmUpSteps: WARM_UP_STEPS,
+    }),
     env: {
       LITELLM_LOCAL_MODEL_COST_MAP: 'True',
       MSWEA_COST_TRACKING: 'ignore_errors',
@@ -54,25 +77,50 @@ export async function runMiniSweAgent(
 
 function folder(): string {
   const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(cache, 'twinpatch', 'bench', `${MINI_SWE_AGENT}-${VERSION}`);
+  return join(cache, 'twinpatch', 'bench', `mini-swe-agent-${VERSION}`);
 }
 
-/** Path of a Python that has the packages; the marker says that the installation came to its end. */
+/** Path of a Python that has the packages. */
 async function install(note: (line: string) => void, cancelSignal: AbortSignal): Promise<string> {
   const at = folder();
   const python = join(at, 'bin', 'python');
+  await once(at, PACKAGES, async () => {
+    note(`installing ${PACKAGES.join(' ')} into ${at}; this takes a minute or two`);
+    const options = { timeout: INSTALL_TIMEOUT_MS, cancelSignal };
+    await execa('python3', ['-m', 'venv', at], options);
+    await execa(python, ['-m', 'pip', 'install', '--quiet', ...PACKAGES], options);
+  });
+  return python;
+}
+
+/** The arguments that give a container the server: its packages as the container's own Python needs them. */
+async function mountServer(
+  python: string,
+  containerPython: string[],
+  cancelSignal: AbortSignal,
+): Promise<string[]> {
+  const options = { timeout: INSTALL_TIMEOUT_MS, cancelSignal };
+  const printVersion = 'import sys; print("%d.%d" % sys.version_info[:2])';
+  const run = ['run', '--rm', '--network', 'none', ...containerPython, '-c', printVersion];
+  const { stdout: version } = await execa('docker', run, options);
+  const at = join(folder(), `container-python-${version}`);
+  const command = join(at, 'swerex-remote');
+  await once(at, [SWE_REX], async () => {
+    const target = ['--target', at, '--python-version', version, '--only-binary', ':all:'];
+    await execa(python, ['-m', 'pip', 'install', '--quiet', ...target, SWE_REX], options);
+    await writeFile(command, START_SERVER);
+    await chmod(command, 0o755);
+  });
+  return ['--volume', `${at}:${SERVER_FOLDER}:ro`, '--volume', `${command}:${SERVER_COMMAND}:ro`];
+}
+
+/** Fills a folder anew unless its marker says that just these packages were installed to the end. */
+async function once(at: string, packages: string[], fill: () => Promise<void>): Promise<void> {
   const marker = join(at, 'installed');
-  const isThere = await access(marker).then(
-    () => true,
-    () => false,
-  );
-  if (isThere) return python;
-  note(`installing ${PACKAGES.join(' ')} into ${at}; this takes a minute or two`);
+  const wanted = `${packages.join('\n')}\n`;
+  if ((await readFile(marker, 'utf8').catch(() => '')) === wanted) return;
   await rm(at, { recursive: true, force: true });
   await mkdir(at, { recursive: true });
-  const options = { timeout: INSTALL_TIMEOUT_MS, cancelSignal };
-  await execa('python3', ['-m', 'venv', at], options);
-  await execa(python, ['-m', 'pip', 'install', '--quiet', ...PACKAGES], options);
-  await writeFile(marker, `${PACKAGES.join('\n')}\n`);
-  return python;
+  await fill();
+  await writeFile(marker, wanted);
 }

@@ -1,5 +1,5 @@
-"""Runs agents of mini-swe-agent on the bench's workload: its own agent, Docker environment and LiteLLM model, as its
-SWE-bench configuration sets them up. Reads the workload as JSON from stdin; prints what was measured as one line of JSON."""
+"""Runs agents of mini-swe-agent on the bench's workload: its own agent, LiteLLM model, and Docker or SWE-ReX environment,
+as its SWE-bench configuration sets them up. Reads the workload as JSON from stdin; prints what was measured as one line of JSON."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import yaml
 from minisweagent.agents.default import DefaultAgent
 from minisweagent.config import builtin_config_dir
 from minisweagent.environments.docker import DockerEnvironment
+from minisweagent.environments.extra.swerex_docker import SwerexDockerEnvironment
 from minisweagent.models.litellm_model import LitellmModel
 
 CONFIG = yaml.safe_load((builtin_config_dir / "benchmarks" / "swebench.yaml").read_text())
@@ -33,13 +34,16 @@ class TimedAgent(DefaultAgent):
 
 
 def start_environment(workload):
-    env = {name: value for name, value in CONFIG["environment"]["env"].items() if name != "BASH_ENV"}
+    config = CONFIG["environment"]
+    env = {name: value for name, value in config["env"].items() if name != "BASH_ENV"} | {"HOME": "/home/agent"}
+    common = {"image": workload["imageId"], "cwd": config["cwd"], "timeout": config["timeout"]}
+    if workload["overSweRex"]:
+        arguments = workload["runArguments"] + [f"--env={name}={value}" for name, value in env.items()]
+        return SwerexDockerEnvironment(**common, deployment_extra_kwargs={"docker_args": arguments, "pull": "never"})
     return DockerEnvironment(
-        image=workload["imageId"],
-        cwd=CONFIG["environment"]["cwd"],
-        timeout=CONFIG["environment"]["timeout"],
-        interpreter=CONFIG["environment"]["interpreter"],
-        env=env | {"HOME": "/home/agent"},
+        **common,
+        interpreter=config["interpreter"],
+        env=env,
         run_args=["--rm", *workload["runArguments"]],
         container_timeout="30m",
     )
