@@ -64,7 +64,6 @@ export function createSandboxes(options: {
       const ref = { engine: engine.id, container, imageId };
       return createDockerSandbox(engine, ref, { epoch, leaseMs, environment }, verifiers);
     } catch (error) {
-      if (signal.aborted) await removeContainer(engine, name);
       if (statusOf(error) === 404) {
         throw new ImageError(
           'not-found',
