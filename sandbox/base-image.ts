@@ -8,10 +8,13 @@ import { EngineUnavailable, ImageError } from '../domain/ports.ts';
 import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
 
 const PULL_TIMEOUT_MS = 10 * 60_000;
+/** The registry was reached and can't serve now. Engines tell it by their text alone, all of them under status 500. */
+const REGISTRY_TROUBLE =
+  /toomanyrequests|\b429\b|status(?: code)?\b.*\b5\d\d\b|timeout|connection reset|unexpected EOF/i;
 /** As much of a failed build's output as a person needs to see why. */
 export const SHOWN_OUTPUT_BYTES = 2048;
 
-/** The id of the base image; one that is built here gets `labels`. Throws ImageError with the next step, EngineUnavailable. */
+/** The id of the base image; one that is built here gets `labels`. Throws ImageError with the next step, EngineUnavailable (a registry that can't serve now, too). */
 export async function ensureBase(
   engine: Engine,
   spec: { base: string; dockerfile?: string; setupTimeoutMs: number },
@@ -31,9 +34,15 @@ export async function ensureBase(
     return await inspect();
   } catch (error) {
     if (error instanceof EngineUnavailable || isConnectionError(error)) throw error;
+    const reason = String((error as Error).message).trim();
+    if (REGISTRY_TROUBLE.test(reason) && !reason.includes('lookup')) {
+      throw new EngineUnavailable(`The image ${spec.base} can't be pulled now: ${reason}`, {
+        cause: error,
+      });
+    }
     throw new ImageError(
       'not-found',
-      `The image ${spec.base} is not on this host and can't be pulled: ${String((error as Error).message).trim()}. ` +
+      `The image ${spec.base} is not on this host and can't be pulled: ${reason}. ` +
         `Run \`docker pull ${spec.base}\` (or \`docker load\`), or name another one in environment.image.`,
       { cause: error },
     );

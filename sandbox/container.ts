@@ -96,16 +96,15 @@ export function ownName(installation: string, name: string): string {
   return `twinpatch-${owner}-${name}`;
 }
 
-/** Creates and starts a container; one that cannot start is removed again. */
+/** Creates and starts a container; one that cannot start, or is called off, is removed again. */
 export async function startContainer(
   engine: Engine,
   spec: ContainerSpec,
   signal?: AbortSignal,
 ): Promise<string> {
-  const created = await call(
-    'container create',
-    (abortSignal) => engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
-    { signal },
+  // Not called off: the engine would make it all the same, and only its answer says what to remove.
+  const created = await call('container create', (abortSignal) =>
+    engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
   );
   try {
     await call('container start', (abortSignal) => created.start({ abortSignal }), {

@@ -59,7 +59,7 @@ export async function extractPatch(
     if (error instanceof CapPassed) return { kind: 'oversized', reason: error.message };
     // The guest alone refuses for size: a list of changes, or a file that grew past the frame.
     if (error instanceof GuestRefused)
-      return { kind: 'oversized', reason: 'more changed files than a list can hold' };
+      return { kind: 'oversized', reason: 'more changes, or deeper ones, than a list can hold' };
     throw error;
   }
 }

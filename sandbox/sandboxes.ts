@@ -81,7 +81,6 @@ export function createSandboxes(options: {
         { verifiers, disk, limits },
       );
     } catch (error) {
-      if (signal.aborted) await removeContainer(engine, name);
       if (statusOf(error) === 404) {
         throw new ImageError(
           'not-found',

@@ -155,6 +155,8 @@ static _Noreturn void become_shell(int output, int text, int witness) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  /* What is ignored stays ignored through exec, and a program whose reader has gone would complain instead of ending. */
+  signal(SIGPIPE, SIG_DFL);
   umask(022);
   if (nothing >= 0 && dup2(nothing, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2 &&
       dup2(text, STATE_FD) == STATE_FD && become_agent()) {

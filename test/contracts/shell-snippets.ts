@@ -62,6 +62,7 @@ export const SNIPPETS = [
   `echo $((16#ff)) $((2**10))`,
   `[[ abc =~ b(.) ]] && echo "\${BASH_REMATCH[1]}"`,
   `time_is=1; echo $time_is`,
+  `yes | head -n 2; echo "\${PIPESTATUS[*]}"`,
   `echo "unterminated`,
   `echo $(`,
   `)`,
