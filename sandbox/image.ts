@@ -2,6 +2,7 @@
 
 import { toEngineLabels } from '../domain/ids.ts';
 import { ImageError, type Images, type ImageSpec } from '../domain/ports.ts';
+import { ownName } from './container.ts';
 import { prepareImage } from './prepare.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import type { ImageUses } from './image-uses.ts';
@@ -25,9 +26,9 @@ export interface PreparedImages extends Images {
   ): Promise<{ imageId: string; built: boolean }>;
 }
 
-/** Where a prepared image is found again. */
-export function preparedTag(key: string): string {
-  return `twinpatch/prepared:${key}`;
+/** Where an installation finds a prepared image again. Another one may remove its own without harm to this one. */
+export function preparedTag(installation: string, key: string): string {
+  return `${ownName(installation, 'prepared')}:${key}`;
 }
 
 /** Prepared images on an engine; what is built carries the installation's labels. */
@@ -42,7 +43,7 @@ export function createImages(
     const imageId = await prepareImage(engine, {
       ...spec,
       baseId: await ensureBase(engine, spec, imageLabels),
-      tag: preparedTag(spec.key),
+      tag: preparedTag(options.installation, spec.key),
       installation: options.installation,
       imageLabels,
     });
@@ -60,7 +61,7 @@ export function createImages(
         );
       }
       signal.throwIfAborted();
-      const found = await findImage(engine, preparedTag(spec.key));
+      const found = await findImage(engine, preparedTag(options.installation, spec.key));
       if (found !== undefined) {
         await options.uses?.touch(found);
         return { imageId: found, built: false };

@@ -80,6 +80,19 @@ describe('twinpatch demo in an empty folder', () => {
     expect(await product.leftovers()).toEqual([]);
   });
 
+  it('shows what is left in the engine, keeps it on a dry run, and cleans it away', async () => {
+    const kinds = (ran: Ran) =>
+      ran.stdout
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as { kind: string; removed: boolean });
+    const shown = await product.run(['clean', '--dry-run', '--json']);
+    expect(kinds(shown)).toEqual([expect.objectContaining({ kind: 'image', removed: false })]);
+    const cleaned = await product.run(['clean', '--json']);
+    expect(kinds(cleaned)).toEqual([expect.objectContaining({ kind: 'image', removed: true })]);
+    expect((await product.run(['clean'])).stdout).toBe('nothing of this store is in the engine\n');
+  });
+
   it('appends when asked for more samples', async () => {
     const store = await product.store();
     const before = await store.batches.samples('demo', 0, 100);

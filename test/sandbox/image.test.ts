@@ -194,12 +194,14 @@ describe('preparing', () => {
     expect(new Set(results.map(({ imageId }) => imageId)).size).toBe(1);
     expect(results.filter(({ built }) => built)).toHaveLength(1);
     expect(snapshots).toBe(1);
-    expect(await createImages(engine, { installation: 'another' }).prepare(spec, signal)).toEqual({
+    expect(await createImages(engine, { installation }).prepare(spec, signal)).toEqual({
       imageId: results[0]?.imageId,
       built: false,
     });
-    const { RepoTags, Config } = await engine.docker.getImage(preparedTag(spec.key)).inspect();
-    expect(RepoTags).toContain(preparedTag(spec.key));
+    const { RepoTags, Config } = await engine.docker
+      .getImage(preparedTag(installation, spec.key))
+      .inspect();
+    expect(RepoTags).toContain(preparedTag(installation, spec.key));
     expect(Config.Labels).toMatchObject(toEngineLabels({ installation, role: 'image' }));
   });
 
