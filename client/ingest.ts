@@ -9,6 +9,7 @@ import { type PlannedCommit, planSamples } from '../repository/plan.ts';
 import { writeSnapshot } from '../repository/snapshot.ts';
 import type { LeftOut, Source } from '../repository/source-file.ts';
 import { redactCredentials } from '../repository/git.ts';
+import { RepositoryError } from '../repository/repository-error.ts';
 import { openSource } from '../repository/source.ts';
 import { compareConfigs, renderChange } from './config-changes.ts';
 import { CliError, EXIT } from './errors.ts';
@@ -40,7 +41,7 @@ export interface Ingested {
 /**
  * The batch of that name, made or completed. The first time everything is read from the repository; later the store alone
  * is asked, so a moved branch changes nothing: more samples are appended to the same plan, and values that do not determine
- * a sample are taken over. Throws CliError with exit code 3 when others changed; RepositoryError; StoreUnavailable.
+ * a sample are taken over, as is a repository that was moved. Throws CliError with exit code 3 when others changed; RepositoryError; StoreUnavailable.
  */
 export async function ingest(input: IngestInput): Promise<Ingested> {
   const { store, onProgress } = input;
@@ -145,11 +146,21 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
 async function takeOver(
   known: BatchRecord,
   config: BatchConfig,
-  { store, onProgress, beforeChange }: IngestInput,
+  input: IngestInput,
 ): Promise<BatchRecord> {
+  const { store, onProgress } = input;
   const { pinned, free, moreSamples } = compareConfigs(known.config, config);
+  const moved = pinned.find(({ key }) => key === 'repository.source');
+  if (moved !== undefined && (await holdsCommits(known, input))) {
+    pinned.splice(pinned.indexOf(moved), 1);
+    free.push(moved);
+  }
   if (pinned.length > 0) {
-    const lines = pinned.map((change) => `  ${renderChange(change)}`);
+    const lines = pinned.map((change) =>
+      change === moved
+        ? `  ${renderChange(change)}, which lacks the commits of the batch`
+        : `  ${renderChange(change)}`,
+    );
     throw new CliError(
       EXIT.config,
       `batch ${known.id} was started with other values — the same name is the same batch:\n${lines.join('\n')}`,
@@ -157,11 +168,29 @@ async function takeOver(
     );
   }
   if (free.length === 0 && moreSamples === 0) return known;
-  await beforeChange?.();
+  await input.beforeChange?.();
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);
   return batch;
+}
+
+/** Whether the repository is the batch's own, at another place. */
+async function holdsCommits(
+  { commits }: BatchRecord,
+  { config, cacheDir, signal }: IngestInput,
+): Promise<boolean> {
+  try {
+    const source = await openSource(config.repository.source, {
+      cacheDir,
+      ...(signal !== undefined && { signal }),
+    });
+    for (const { commit } of commits) await source.resolve(commit);
+    return true;
+  } catch (error) {
+    if (error instanceof RepositoryError) return false;
+    throw error;
+  }
 }
 
 async function readCommits(batch: BatchRecord, { blobs }: Store): Promise<PlannedCommit[]> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -179,6 +179,26 @@ describe('the same name again', () => {
     ]);
     expect(batch.config.teacher.endpoints).toHaveLength(2);
     expect({ ...batch, config: null }).toEqual({ ...first, config: null });
+  });
+
+  it('goes on in a repository that was moved, and refuses another one', async () => {
+    await run();
+    const elsewhere = join(work.folder, 'moved');
+    await rename(project.folder, elsewhere);
+    const moved = await run({ repository: { source: './moved' } });
+    expect(moved).toMatchObject({
+      appended: 0,
+      said: [`batch kit takes over repository.source: ${project.folder} → ${elsewhere}`],
+    });
+    expect(moved.batch.config.repository.source).toBe(elsewhere);
+    await writeFile(join(elsewhere, 'kit', 'text.py'), 'def other():\n    pass\n');
+    await rename(elsewhere, project.folder);
+    await expect(run()).rejects.toMatchObject({
+      exitCode: 3,
+      message: expect.stringContaining(
+        `  repository.source: ${elsewhere} → ${project.folder}, which lacks the commits of the batch`,
+      ) as string,
+    });
   });
 
   it.each([
