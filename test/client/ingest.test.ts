@@ -151,6 +151,16 @@ describe('the same name again', () => {
     expect(manifest).toEqual(whole);
   });
 
+  it('at the same time makes one batch with one manifest', async () => {
+    await run();
+    const runs = await Promise.all([run({}, 1500), run({}, 1500), run({}, 1500)]);
+    expect(runs.map(({ appended }) => appended).sort((a, b) => a - b)).toEqual([0, 0, 1496]);
+    const { batch, store } = await run({}, 1500);
+    expect(runs.map((each) => each.batch)).toEqual([batch, batch, batch]);
+    const manifest = await store.batches.samples('kit', 0, 2000);
+    expect(manifest.map(({ index }) => index)).toEqual(Array.from({ length: 1500 }, (_, n) => n));
+  });
+
   it('takes over what does not determine the samples, and says so', async () => {
     const { batch: first } = await run();
     const { batch, appended, said } = await run({
