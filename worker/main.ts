@@ -19,6 +19,7 @@ import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
 import { openStore } from '../store/open.ts';
+import { sweepTemporaries } from '../store/sweep.ts';
 import { handOverOrphans, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
@@ -114,6 +115,7 @@ export async function runWorker(
   const orphans = await handOverOrphans(client, store.attempts);
   log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
   ready();
+  sweepTemporaries(store.location).catch((error) => log.warn(error));
   try {
     await running;
   } finally {
