@@ -1,5 +1,7 @@
 /** Prepares the sample's image on this host. */
 
+import { type BatchConfig, DEFAULT_IMAGE } from '../domain/config.ts';
+import type { ImageSpec } from '../domain/ports.ts';
 import type { CheckoutResult } from '../domain/sample.ts';
 import { imageKey, stageName } from '../domain/stage-key.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
@@ -16,7 +18,7 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
       const { imageId } = await images.prepare(
         {
           key,
-          base: environment.image,
+          base: baseOf(environment),
           snapshot: () => store.blobs.stream(sample.snapshot),
           setup: environment.setup,
           limits: limitsOf(environment),
@@ -29,4 +31,10 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
       return store.ledger.put({ batchId: input.batchId, sampleKey: input.sampleKey, name }, result);
     });
   };
+}
+
+// --- internal ---
+
+function baseOf({ image, dockerfile }: BatchConfig['environment']): ImageSpec['base'] {
+  return dockerfile === undefined ? { image: image ?? DEFAULT_IMAGE } : { dockerfile };
 }

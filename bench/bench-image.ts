@@ -31,7 +31,7 @@ export async function prepareBenchImage(
   const { imageId } = await createImages(engine, { installation }).prepare(
     {
       key: `bench-${installation}`,
-      base: image ?? BASE_IMAGE,
+      base: { image: image ?? BASE_IMAGE },
       snapshot: () =>
         image === undefined ? Promise.resolve(toRepositoryTar()) : readTree(engine, image),
       setup: [],

@@ -91,7 +91,8 @@ function show(key: string, value: unknown): string {
   if (value === undefined) return 'unset';
   if (typeof value === 'number' && key.endsWith('Ms')) return inUnits(value, DURATIONS);
   if (typeof value === 'number' && key.endsWith('Bytes')) return inUnits(value, SIZES);
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const isLine = typeof value === 'string' && !value.includes('\n');
+  const text = isLine ? value : JSON.stringify(value);
   return text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text;
 }
 

@@ -2,7 +2,7 @@
 
 import { statfs } from 'node:fs/promises';
 import { execa } from 'execa';
-import type { BatchConfig } from '../domain/config.ts';
+import { type BatchConfig, DEFAULT_IMAGE } from '../domain/config.ts';
 import { findBaseImage } from '../scripts/base-image.mjs';
 import { askEngine } from '../scripts/engine-api.mjs';
 import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
@@ -105,11 +105,15 @@ async function checkEngine(): Promise<Finding> {
 }
 
 async function checkBaseImage(config: BatchConfig | undefined): Promise<Finding> {
-  const image = config?.environment.image ?? 'twinpatch/base:bookworm';
-  if (image !== 'twinpatch/base:bookworm')
+  const { image, dockerfile } = config?.environment ?? {};
+  if (dockerfile !== undefined)
+    return good('image', 'built from environment.dockerfile when it is first needed');
+  if (image !== undefined && image !== DEFAULT_IMAGE)
     return good('image', `${image}, pulled when it is first needed`);
   const id = await findBaseImage().catch(() => undefined);
-  return id === undefined ? bad('image', `${image} is not there`, SETUP) : good('image', image);
+  return id === undefined
+    ? bad('image', `${DEFAULT_IMAGE} is not there`, SETUP)
+    : good('image', DEFAULT_IMAGE);
 }
 
 async function checkTemporalCli(): Promise<Finding> {

@@ -9,7 +9,9 @@ import { type PlannedCommit, planSamples } from '../repository/plan.ts';
 import { writeSnapshot } from '../repository/snapshot.ts';
 import type { LeftOut, Source } from '../repository/source-file.ts';
 import { redactCredentials } from '../repository/git.ts';
+import { RepositoryError } from '../repository/repository-error.ts';
 import { openSource } from '../repository/source.ts';
+import { exclusively } from '../scripts/cache.mjs';
 import { compareConfigs, renderChange } from './config-changes.ts';
 import { CliError, EXIT } from './errors.ts';
 import { renderLeftOut } from './left-out.ts';
@@ -40,24 +42,13 @@ export interface Ingested {
 /**
  * The batch of that name, made or completed. The first time everything is read from the repository; later the store alone
  * is asked, so a moved branch changes nothing: more samples are appended to the same plan, and values that do not determine
- * a sample are taken over. Throws CliError with exit code 3 when others changed; RepositoryError; StoreUnavailable.
+ * a sample are taken over, as is a repository that was moved. Of several at once the first one makes it. Throws CliError with
+ * exit code 3 when other values changed; RepositoryError; StoreUnavailable.
  */
 export async function ingest(input: IngestInput): Promise<Ingested> {
-  const { store, onProgress } = input;
-  // What is stored names the source without its password; the source itself is opened with it.
-  const config = withoutCredentials(withSamples(input.config, input.samples));
-  const known = await store.batches.get(config.name);
-  const batch =
-    known === undefined ? await begin(config, input) : await takeOver(known, config, input);
-  // The record comes first, so a manifest cut short by a crash is completed here.
-  const before = await store.batches.planned(batch.id);
-  const missing = batch.config.targets.samples - before;
-  if (missing > 0) {
-    const samples = planBatch(batch.config, await readCommits(batch, store));
-    await store.batches.append(batch.id, samples.slice(before));
-    onProgress(`batch ${batch.id}: ${missing} samples planned`);
-  }
-  return { batch, planned: Math.max(before, before + missing), appended: Math.max(0, missing) };
+  const { config, store, onProgress } = input;
+  // Two at once would append to one manifest.
+  return exclusively(`batch-${store.id}-${config.name}`, onProgress, () => ingestAlone(input));
 }
 
 /** The samples of a configuration over the functions of its commits. Throws RepositoryError of kind `no-targets`. */
@@ -90,6 +81,23 @@ export function withSamples(config: BatchConfig, samples: number | undefined): B
 
 // --- internal ---
 
+async function ingestAlone(input: IngestInput): Promise<Ingested> {
+  const { store, onProgress } = input;
+  // What is stored names the source without its password; the source itself is opened with it.
+  const config = withoutCredentials(withSamples(input.config, input.samples));
+  const known = await store.batches.get(config.name);
+  const batch =
+    known === undefined ? await begin(config, input) : await takeOver(known, config, input);
+  // The record comes first, so a manifest cut short by a crash is completed here.
+  const before = await store.batches.planned(batch.id);
+  const missing = batch.config.targets.samples - before;
+  if (missing > 0) {
+    const samples = planBatch(batch.config, await readCommits(batch, store));
+    await store.batches.append(batch.id, samples.slice(before));
+    onProgress(`batch ${batch.id}: ${missing} samples planned`);
+  }
+  return { batch, planned: Math.max(before, before + missing), appended: Math.max(0, missing) };
+}
 function withoutCredentials(config: BatchConfig): BatchConfig {
   const source = redactCredentials(config.repository.source);
   return { ...config, repository: { ...config.repository, source } };
@@ -138,18 +146,29 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
     versions: { twinpatch: packageVersion(), node: process.versions.node },
     createdAt: new Date().toISOString(),
   };
-  await store.batches.put(batch);
-  return batch;
+  const begun = await store.batches.begin(batch);
+  // Another host was faster: the batch is what it made of it.
+  return begun === batch ? batch : takeOver(begun, config, input);
 }
 
 async function takeOver(
   known: BatchRecord,
   config: BatchConfig,
-  { store, onProgress, beforeChange }: IngestInput,
+  input: IngestInput,
 ): Promise<BatchRecord> {
+  const { store, onProgress } = input;
   const { pinned, free, moreSamples } = compareConfigs(known.config, config);
+  const moved = pinned.find(({ key }) => key === 'repository.source');
+  if (moved !== undefined && (await holdsCommits(known, input))) {
+    pinned.splice(pinned.indexOf(moved), 1);
+    free.push(moved);
+  }
   if (pinned.length > 0) {
-    const lines = pinned.map((change) => `  ${renderChange(change)}`);
+    const lines = pinned.map((change) =>
+      change === moved
+        ? `  ${renderChange(change)}, which lacks the commits of the batch`
+        : `  ${renderChange(change)}`,
+    );
     throw new CliError(
       EXIT.config,
       `batch ${known.id} was started with other values — the same name is the same batch:\n${lines.join('\n')}`,
@@ -157,11 +176,29 @@ async function takeOver(
     );
   }
   if (free.length === 0 && moreSamples === 0) return known;
-  await beforeChange?.();
+  await input.beforeChange?.();
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);
   return batch;
+}
+
+/** Whether the repository is the batch's own, at another place. */
+async function holdsCommits(
+  { commits }: BatchRecord,
+  { config, cacheDir, signal }: IngestInput,
+): Promise<boolean> {
+  try {
+    const source = await openSource(config.repository.source, {
+      cacheDir,
+      ...(signal !== undefined && { signal }),
+    });
+    for (const { commit } of commits) await source.resolve(commit);
+    return true;
+  } catch (error) {
+    if (error instanceof RepositoryError) return false;
+    throw error;
+  }
 }
 
 async function readCommits(batch: BatchRecord, { blobs }: Store): Promise<PlannedCommit[]> {

@@ -7,6 +7,7 @@ import { demonstrationsOf } from '../domain/demonstrations.ts';
 import { instructionsOf } from '../domain/instructions.ts';
 import { PromptError, promptsOf } from '../domain/prompts.ts';
 import { compileGlobs } from '../repository/globs.ts';
+import { withFiles } from './config-paths.ts';
 import { type ConfigText, MAX_CONFIG_BYTES, parseConfigText } from './config-file.ts';
 import {
   configErrorMap,
@@ -20,7 +21,7 @@ import { CliError, EXIT } from './errors.ts';
 export const CONFIG_FILE = 'twinpatch.yaml';
 
 export interface LoadedConfig {
-  /** `store` and a local `repository.source` are absolute. */
+  /** `store` and a local `repository.source` are absolute; `environment.dockerfile` is the file's text. */
   config: BatchConfig;
   path: string;
   /** The file's folder: what its relative paths start from. */
@@ -51,14 +52,14 @@ export async function loadConfig({ path: given, sets, cwd }: LoadOptions): Promi
   const fromHere = relative(cwd, path);
   const shown = fromHere.startsWith('..') ? path : fromHere;
   const folder = dirname(path);
-  const config = parseConfig(await readConfig(path, shown), { shown, sets });
-  return { config: withAbsolutePaths(config, folder), path, folder };
+  const config = parseConfig(await readConfig(path, shown), { shown, sets, folder });
+  return { config, path, folder };
 }
 
 /** What holds where there is no file: all defaults, a scripted teacher, the repository in `cwd`. Throws as `loadConfig`. */
 export function defaultConfig({ sets, cwd }: Pick<LoadOptions, 'sets' | 'cwd'>): BatchConfig {
   const text = 'name: default\nteacher: { scripted: {} }\n';
-  return withAbsolutePaths(parseConfig(text, { shown: 'the defaults', sets }), cwd);
+  return parseConfig(text, { shown: 'the defaults', sets, folder: cwd });
 }
 
 /** The nearest twinpatch.yaml in a folder or above it. */
@@ -70,18 +71,11 @@ export async function findConfig(from: string): Promise<string | undefined> {
   }
 }
 
-/** Whether a source names a place on this machine, and no URL. */
-export function isLocalSource(source: string): boolean {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) return false;
-  // git's short form host:path, and its helper::address.
-  return /^[./~]/.test(source) || !/^(?:[\w.-]+@)?[\w.-]+:/.test(source);
-}
-
 // --- internal ---
 
 function parseConfig(
   text: string,
-  { shown, sets }: { shown: string; sets: string[] },
+  { shown, sets, folder }: { shown: string; sets: string[]; folder: string },
 ): BatchConfig {
   const file = parseConfigText(text);
   if (file.problems.length > 0) {
@@ -98,7 +92,7 @@ function parseConfig(
   }
   const schema = configJsonSchema();
   const assignments = sets.map((set) => parseSet(set, schema));
-  const checked = check(assignments.reduce(assign, file.value as unknown), schema);
+  const checked = check(assignments.reduce(assign, file.value as unknown), schema, folder);
   if ('config' in checked) return checked.config;
   throw refusal(
     shown,
@@ -202,11 +196,13 @@ function assign(holder: unknown, { text, path, value }: Assignment): unknown {
 
 type Checked = { config: BatchConfig } | { issues: ConfigIssue[] };
 
-function check(input: unknown, schema: SchemaNode): Checked {
+function check(input: unknown, schema: SchemaNode, folder: string): Checked {
   const parsed = batchConfigSchema.safeParse(input, { error: configErrorMap });
   if (!parsed.success) return { issues: toConfigIssues(parsed.error.issues, schema) };
   const { prompts, repository } = parsed.data;
+  const config = withFiles(parsed.data, folder);
   const issues = [
+    ...('issue' in config ? [config.issue] : []),
     ...globIssues('include', repository.include),
     ...globIssues('exclude', repository.exclude),
     ...promptIssues(() => promptsOf(prompts)),
@@ -219,7 +215,7 @@ function check(input: unknown, schema: SchemaNode): Checked {
       );
     }),
   ];
-  return issues.length > 0 ? { issues } : { config: parsed.data };
+  return issues.length > 0 || 'issue' in config ? { issues } : config;
 }
 
 /** Each attempt at rollout 1 draws an instruction of its own. */
@@ -265,16 +261,4 @@ function renderIssue(
   );
   if (set !== undefined) return `--set ${set.text}  ${key}: ${reason}`;
   return `${shown}:${file.placeOf(path, isKey ? 'key' : 'value')}  ${key}: ${reason}`;
-}
-
-function withAbsolutePaths(config: BatchConfig, folder: string): BatchConfig {
-  const { source } = config.repository;
-  return {
-    ...config,
-    repository: {
-      ...config.repository,
-      source: isLocalSource(source) ? resolve(folder, source) : source,
-    },
-    store: /^[a-z0-9]+:\/\//.test(config.store) ? config.store : resolve(folder, config.store),
-  };
 }

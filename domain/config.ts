@@ -3,6 +3,9 @@
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
 
+/** Base image of a sandbox where the user names none. */
+export const DEFAULT_IMAGE = 'twinpatch/base:bookworm';
+
 const SIZE_UNITS: Record<string, number> = {
   B: 1,
   KiB: 1024,
@@ -133,7 +136,9 @@ export const batchConfigSchema = z.strictObject({
         .string()
         .min(1)
         .default('.')
-        .describe('A local folder (with or without git) or any git URL.'),
+        .describe(
+          'A local folder (with or without git; `~/` is the home folder) or any git URL; it may change to another one that has the same commits.',
+        ),
       commits: z
         .array(z.string().min(1))
         .min(1)
@@ -156,8 +161,17 @@ export const batchConfigSchema = z.strictObject({
       image: z
         .string()
         .min(1)
-        .default('twinpatch/base:bookworm')
-        .describe('Base image; the set-up of this package makes the default one.'),
+        .optional()
+        .describe(
+          `Base image; \`${DEFAULT_IMAGE}\`, which the set-up of this package makes, when neither it nor \`dockerfile\` is given.`,
+        ),
+      dockerfile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Dockerfile that makes the base image, a path from this file; it sees no files, so what copies them belongs into `setup`.',
+        ),
       setup: z
         .array(z.string().min(1))
         .default([])
@@ -179,8 +193,13 @@ export const batchConfigSchema = z.strictObject({
         .describe('Files and folders that a sandbox may write.'),
     })
     .prefault({})
-    .transform(({ setupTimeout, memory, maxFileSize, maxDisk, ...rest }) => ({
+    .refine(({ image, dockerfile }) => image === undefined || dockerfile === undefined, {
+      error: 'give either `image` or `dockerfile`',
+    })
+    .transform(({ image, dockerfile, setupTimeout, memory, maxFileSize, maxDisk, ...rest }) => ({
       ...rest,
+      image: dockerfile === undefined ? (image ?? DEFAULT_IMAGE) : undefined,
+      dockerfile,
       setupTimeoutMs: setupTimeout,
       memoryBytes: memory,
       maxFileBytes: maxFileSize,
@@ -366,5 +385,8 @@ export const batchConfigSchema = z.strictObject({
 
 /** What a user writes. */
 export type BatchConfigInput = z.input<typeof batchConfigSchema>;
-/** The parsed configuration: defaults filled in, sizes in bytes, durations in milliseconds. */
+/**
+ * The parsed configuration: defaults filled in, sizes in bytes, durations in milliseconds. Once the client has loaded it,
+ * `environment.dockerfile` is the file's text, so that a batch holds all that its workers need.
+ */
 export type BatchConfig = z.output<typeof batchConfigSchema>;

@@ -181,10 +181,12 @@ export interface SandboxLimits {
   maxDiskFiles: number;
 }
 
+/** What a prepared image is made of; `setup` is run by bash as root in /testbed, in order, with the network. */
 export interface ImageSpec {
   /** Made of what determines the image: base, snapshot, set-up. */
   key: string;
-  base: string;
+  /** The base image: its name, or the text of a Dockerfile that makes it and sees no files. */
+  base: { image: string } | { dockerfile: string };
   /** Opens a tar of the repository's tree. */
   snapshot(): Promise<NodeJS.ReadableStream>;
   setup: string[];

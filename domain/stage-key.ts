@@ -9,14 +9,14 @@ export function stageName(stage: string, content: unknown, hash: Hash): string {
   return `${stage}-${hash(canonicalJson(content)).slice(0, 16)}`;
 }
 
-/** Key of a prepared image: base, snapshot and set-up. */
+/** Key of a prepared image: base image or the text of its Dockerfile, snapshot and set-up. */
 export function imageKey(
   environment: BatchConfig['environment'],
   sample: Pick<Sample, 'snapshot'>,
   hash: Hash,
 ): string {
-  const { image, setup } = environment;
-  return hash(canonicalJson({ image, setup, snapshot: sample.snapshot })).slice(0, 24);
+  const { image, dockerfile, setup } = environment;
+  return hash(canonicalJson({ image, dockerfile, setup, snapshot: sample.snapshot })).slice(0, 24);
 }
 
 /** What of the teacher's settings determines its text: neither endpoints nor prices nor deadlines. */

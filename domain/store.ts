@@ -58,11 +58,13 @@ export interface BatchRecord {
 export interface Batches {
   list(): Promise<string[]>;
   get(batchId: string): Promise<BatchRecord | undefined>;
+  /** Makes the batch, of two at once one; returns the record that is there. */
+  begin(batch: BatchRecord): Promise<BatchRecord>;
   /** Writes or replaces the record; readers see the old or the new one, never a part. */
   put(record: BatchRecord): Promise<void>;
   /** Samples in the manifest. */
   planned(batchId: string): Promise<number>;
-  /** Appends; `samples` start at index `planned`. */
+  /** Appends those that are not there yet; the first of these has the index `planned`. */
   append(batchId: string, samples: Sample[]): Promise<void>;
   /** Samples `from` … `from + count - 1`, fewer at the end. */
   samples(batchId: string, from: number, count: number): Promise<Sample[]>;

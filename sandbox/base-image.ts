@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 import tar from 'tar-stream';
 
-import { EngineUnavailable, ImageError } from '../domain/ports.ts';
+import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
 import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
 
 const PULL_TIMEOUT_MS = 10 * 60_000;
@@ -17,36 +17,41 @@ export const SHOWN_OUTPUT_BYTES = 2048;
 /** The id of the base image; one that is built here gets `labels`. Throws ImageError with the next step, EngineUnavailable (a registry that can't serve now, too). */
 export async function ensureBase(
   engine: Engine,
-  spec: { base: string; dockerfile?: string; setupTimeoutMs: number },
+  { base, setupTimeoutMs }: Pick<ImageSpec, 'base' | 'setupTimeoutMs'>,
   labels: Record<string, string>,
 ): Promise<string> {
-  if (spec.dockerfile !== undefined)
-    return buildDockerfile(engine, spec.dockerfile, labels, spec.setupTimeoutMs);
+  if ('dockerfile' in base) return buildDockerfile(engine, base.dockerfile, labels, setupTimeoutMs);
+  const { image } = base;
   const inspect = async () =>
-    (await call('image inspect', () => engine.docker.getImage(spec.base).inspect())).Id;
+    (await call('image inspect', () => engine.docker.getImage(image).inspect())).Id;
   try {
     return await inspect();
   } catch (error) {
     if (statusOf(error) !== 404 && statusOf(error) !== 400) throw error;
   }
   try {
-    await pull(engine, spec.base);
+    await pull(engine, image);
     return await inspect();
   } catch (error) {
     if (error instanceof EngineUnavailable || isConnectionError(error)) throw error;
     const reason = String((error as Error).message).trim();
     if (REGISTRY_TROUBLE.test(reason) && !reason.includes('lookup')) {
-      throw new EngineUnavailable(`The image ${spec.base} can't be pulled now: ${reason}`, {
+      throw new EngineUnavailable(`The image ${image} can't be pulled now: ${reason}`, {
         cause: error,
       });
     }
     throw new ImageError(
       'not-found',
-      `The image ${spec.base} is not on this host and can't be pulled: ${reason}. ` +
-        `Run \`docker pull ${spec.base}\` (or \`docker load\`), or name another one in environment.image.`,
+      `The image ${image} is not on this host and can't be pulled: ${reason}. ` +
+        `Run \`docker pull ${image}\` (or \`docker load\`), or name another one in environment.image.`,
       { cause: error },
     );
   }
+}
+
+/** The base image in messages. */
+export function nameOfBase(base: ImageSpec['base']): string {
+  return 'image' in base ? base.image : 'environment.dockerfile';
 }
 
 /** Follows a stream of the engine's progress lines to its end; throws the error that a line reports. */

@@ -8,22 +8,13 @@ import { call, type Engine, statusOf } from './engine.ts';
 import type { ImageUses } from './image-uses.ts';
 import { ensureBase } from './base-image.ts';
 
-/** What a prepared image is made of; `setup` is run by bash as root in /testbed, in order, with the network. */
-export interface PreparedImageSpec extends ImageSpec {
-  /** Text of a Dockerfile that makes the base image, in the place of `base`. It sees no files. */
-  dockerfile?: string;
-}
-
 export interface PreparedImages extends Images {
   /**
    * The prepared image of a key (letters, digits, `_`, `.`, `-`): the one that is there, or a new one (`built`). Callers of the
    * same key share one build. Throws ImageError ('not-found': the base can't be had; 'build-failed': with the end of the
    * output), EngineUnavailable.
    */
-  prepare(
-    spec: PreparedImageSpec,
-    signal: AbortSignal,
-  ): Promise<{ imageId: string; built: boolean }>;
+  prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string; built: boolean }>;
 }
 
 /** Where an installation finds a prepared image again. Another one may remove its own without harm to this one. */
@@ -38,7 +29,7 @@ export function createImages(
 ): PreparedImages {
   const building = new Map<string, Promise<string>>();
 
-  async function build(spec: PreparedImageSpec): Promise<string> {
+  async function build(spec: ImageSpec): Promise<string> {
     const imageLabels = toEngineLabels({ installation: options.installation, role: 'image' });
     const imageId = await prepareImage(engine, {
       ...spec,

@@ -2,7 +2,7 @@
 
 import { REPOSITORY_PATH } from '../domain/ids.ts';
 import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
-import { SHOWN_OUTPUT_BYTES } from './base-image.ts';
+import { nameOfBase, SHOWN_OUTPUT_BYTES } from './base-image.ts';
 import { removeContainer, startContainer } from './container.ts';
 import { call, type Engine, isConnectionError } from './engine.ts';
 import { execute } from './exec.ts';
@@ -42,7 +42,7 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
         await removeContainer(engine, container);
         container = await start(true);
       }
-      await installTools(engine, container, spec.base, tools.output.trim());
+      await installTools(engine, container, nameOfBase(spec.base), tools.output.trim());
     }
     await ownStep(engine, container, 'create the agent user', CREATE_AGENT);
     await putTree(engine, container, spec);
@@ -59,7 +59,7 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
       throw error;
     throw new ImageError(
       'build-failed',
-      `The image for ${spec.base} can't be prepared: ${String((error as Error).message)}`,
+      `The image for ${nameOfBase(spec.base)} can't be prepared: ${String((error as Error).message)}`,
       {
         cause: error,
       },
@@ -121,7 +121,7 @@ async function installTools(
   throw new ImageError(
     'build-failed',
     `The image ${base} lacks what a sandbox needs (${missing.replace('missing ', '')}), and ${why}. ` +
-      'Add bash, git, util-linux, coreutils and findutils to the image, or name another one in environment.image.',
+      'Add bash, git, util-linux, coreutils and findutils to the image, or name another one.',
   );
 }
 
@@ -155,7 +155,7 @@ async function putTree(engine: Engine, container: string, spec: PrepareSpec): Pr
   if (exitCode !== 0) {
     throw new ImageError(
       'build-failed',
-      `The snapshot can't be unpacked in ${spec.base} (tar ended with ${exitCode}): ${said}`,
+      `The snapshot can't be unpacked in ${nameOfBase(spec.base)} (tar ended with ${exitCode}): ${said}`,
     );
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { canonicalJson, sampleIndex } from '../domain/ids.ts';
 import type { Sample } from '../domain/sample.ts';
 import { type BatchRecord, type Batches, StoreCorrupt } from '../domain/store.ts';
-import { listFolder, parseLines, readIfThere, replaceFile } from './files.ts';
+import { listFolder, parseLines, readIfThere, replaceFile, writeOnce } from './files.ts';
 
 const PAGE_LINES = 1000;
 
@@ -30,41 +30,47 @@ export function createBatches(folder: string): Batches {
     return last * PAGE_LINES + (await readPage(batchId, last)).length;
   }
 
+  const recordPath = (batchId: string) => join(folder, batchId, 'batch.json');
+
+  async function get(batchId: string): Promise<BatchRecord | undefined> {
+    const path = recordPath(batchId);
+    const bytes = await readIfThere(path);
+    if (bytes === undefined) return undefined;
+    let record: BatchRecord;
+    try {
+      record = JSON.parse(bytes.toString()) as BatchRecord;
+    } catch (error) {
+      throw new StoreCorrupt(`${path}: not JSON; restore it from a copy`, { cause: error });
+    }
+    if (record.formatVersion !== 1) {
+      throw new StoreCorrupt(
+        `${path}: format ${String(record.formatVersion)} was written by another version of twinpatch; use that version`,
+      );
+    }
+    return record;
+  }
+
   return {
     async list() {
       return listFolder(folder);
     },
 
-    async get(batchId) {
-      const path = join(folder, batchId, 'batch.json');
-      const bytes = await readIfThere(path);
-      if (bytes === undefined) return undefined;
-      let record: BatchRecord;
-      try {
-        record = JSON.parse(bytes.toString()) as BatchRecord;
-      } catch (error) {
-        throw new StoreCorrupt(`${path}: not JSON; restore it from a copy`, { cause: error });
-      }
-      if (record.formatVersion !== 1) {
-        throw new StoreCorrupt(
-          `${path}: format ${String(record.formatVersion)} was written by another version of twinpatch; use that version`,
-        );
-      }
-      return record;
+    get,
+
+    async begin(record) {
+      const isNew = await writeOnce(recordPath(record.id), toText(record));
+      return isNew ? record : ((await get(record.id)) ?? record);
     },
 
     async put(record) {
-      await replaceFile(
-        join(folder, record.id, 'batch.json'),
-        `${JSON.stringify(record, undefined, 2)}\n`,
-      );
+      await replaceFile(recordPath(record.id), toText(record));
     },
 
     planned,
 
     async append(batchId, samples) {
       let index = await planned(batchId);
-      let rest = samples;
+      let rest = samples.filter(({ key }) => sampleIndex(key) >= index);
       while (rest.length > 0) {
         const page = Math.floor(index / PAGE_LINES);
         const before = await readPage(batchId, page);
@@ -92,4 +98,10 @@ export function createBatches(folder: string): Batches {
       return found;
     },
   };
+}
+
+// --- internal ---
+
+function toText(record: BatchRecord): string {
+  return `${JSON.stringify(record, undefined, 2)}\n`;
 }

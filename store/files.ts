@@ -60,7 +60,12 @@ export async function readFrom(path: string, offset: number): Promise<Buffer> {
 /** Names in a folder, sorted; none when it is missing. */
 export async function listFolder(path: string): Promise<string[]> {
   const names = await attempt(path, () => readdir(path).catch(whenMissing<string[]>([])));
-  return names.filter((name) => !name.startsWith(TEMPORARY)).sort();
+  return names.filter((name) => !isTemporary(name)).sort();
+}
+
+/** Whether a name is one of a file that is being written, or was when its writer died. */
+export function isTemporary(name: string): boolean {
+  return name.startsWith(TEMPORARY);
 }
 
 export async function makeFolder(path: string): Promise<void> {

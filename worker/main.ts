@@ -19,7 +19,8 @@ import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
 import { openStore } from '../store/open.ts';
-import { handOverOrphans, trackAttempts } from './attempts.ts';
+import { sweepTemporaries } from '../store/sweep.ts';
+import { type EndedAttempts, handOverOrphans, trackAttempts, watchServer } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
@@ -74,10 +75,11 @@ export async function runWorker(
     images: createImages(engine, { ...owned, uses }),
     sandboxes,
   };
+  const ended: EndedAttempts = new Map();
   const shared = {
     connection,
     namespace,
-    interceptors: { activity: [trackAttempts(store.attempts)] },
+    interceptors: { activity: [trackAttempts(store.attempts, ended)] },
     shutdownGraceTime: GRACE_MS,
     shutdownForceTime: FORCE_MS,
     maxHeartbeatThrottleInterval: '10s' as const,
@@ -113,11 +115,14 @@ export async function runWorker(
   const running = Promise.all(workers.map((worker) => worker.run()));
   const orphans = await handOverOrphans(client, store.attempts);
   log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
+  const stopWatching = watchServer(client, ended);
   ready();
+  sweepTemporaries(store.location).catch((error) => log.warn(error));
   try {
     await running;
   } finally {
     clearInterval(reaping);
+    stopWatching();
     await teachers.close();
     await connection.close();
     await client.connection.close();

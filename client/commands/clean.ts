@@ -44,6 +44,6 @@ export function registerClean(program: Command, io: Io): void {
         renderTable(['kind', 'name', 'MB', 'state'], rows, { stream: io.stdout, env: io.env }),
       );
       if (options.dryRun === true && found.some(({ inUse }) => inUse === undefined))
-        note(io, 'next: twinpatch clean removes what is unused');
+        await note(io, 'next: twinpatch clean removes what is unused');
     });
 }

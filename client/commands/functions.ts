@@ -80,8 +80,8 @@ async function settingsFor(
   { config: file, set }: FunctionsOptions,
   io: Io,
 ): Promise<Settings> {
-  const { defaultConfig, findConfig, isLocalSource, loadConfig } =
-    await import('../load-config.ts');
+  const { isLocalSource } = await import('../config-paths.ts');
+  const { defaultConfig, findConfig, loadConfig } = await import('../load-config.ts');
   const wanted = file ?? (path === undefined ? await findConfig(io.cwd) : undefined);
   const { repository, targets } =
     wanted === undefined

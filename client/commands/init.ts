@@ -40,7 +40,8 @@ interface InitOptions {
 async function init(given: string, { yes, force, json }: InitOptions, io: Io) {
   const { access, mkdir, writeFile } = await import('node:fs/promises');
   const { dirname, join, resolve } = await import('node:path');
-  const { CONFIG_FILE, isLocalSource } = await import('../load-config.ts');
+  const { isLocalSource } = await import('../config-paths.ts');
+  const { CONFIG_FILE } = await import('../load-config.ts');
   const path = join(io.cwd, CONFIG_FILE);
   const isThere = await access(path).then(
     () => true,

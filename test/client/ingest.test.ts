@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -151,6 +151,16 @@ describe('the same name again', () => {
     expect(manifest).toEqual(whole);
   });
 
+  it('at the same time makes one batch with one manifest', async () => {
+    await run();
+    const runs = await Promise.all([run({}, 1500), run({}, 1500), run({}, 1500)]);
+    expect(runs.map(({ appended }) => appended).sort((a, b) => a - b)).toEqual([0, 0, 1496]);
+    const { batch, store } = await run({}, 1500);
+    expect(runs.map((each) => each.batch)).toEqual([batch, batch, batch]);
+    const manifest = await store.batches.samples('kit', 0, 2000);
+    expect(manifest.map(({ index }) => index)).toEqual(Array.from({ length: 1500 }, (_, n) => n));
+  });
+
   it('takes over what does not determine the samples, and says so', async () => {
     const { batch: first } = await run();
     const { batch, appended, said } = await run({
@@ -179,6 +189,26 @@ describe('the same name again', () => {
     ]);
     expect(batch.config.teacher.endpoints).toHaveLength(2);
     expect({ ...batch, config: null }).toEqual({ ...first, config: null });
+  });
+
+  it('goes on in a repository that was moved, and refuses another one', async () => {
+    await run();
+    const elsewhere = join(work.folder, 'moved');
+    await rename(project.folder, elsewhere);
+    const moved = await run({ repository: { source: './moved' } });
+    expect(moved).toMatchObject({
+      appended: 0,
+      said: [`batch kit takes over repository.source: ${project.folder} → ${elsewhere}`],
+    });
+    expect(moved.batch.config.repository.source).toBe(elsewhere);
+    await writeFile(join(elsewhere, 'kit', 'text.py'), 'def other():\n    pass\n');
+    await rename(elsewhere, project.folder);
+    await expect(run()).rejects.toMatchObject({
+      exitCode: 3,
+      message: expect.stringContaining(
+        `  repository.source: ${elsewhere} → ${project.folder}, which lacks the commits of the batch`,
+      ) as string,
+    });
   });
 
   it.each([

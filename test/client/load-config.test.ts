@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CliError } from '../../client/errors.ts';
-import { isLocalSource, loadConfig } from '../../client/load-config.ts';
+import { isLocalSource } from '../../client/config-paths.ts';
+import { loadConfig } from '../../client/load-config.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -320,6 +321,34 @@ describe('the file', () => {
     expect(found).toBe(folder);
     expect(config.store).toBe(join(folder, '.twinpatch', 'store'));
     expect(config.repository.source).toBe(join(folder, '..', 'project'));
+  });
+
+  it('may name the home folder', async () => {
+    const { config } = await load(`${GOOD}repository: { source: ~/project }\nstore: ~/store\n`);
+    expect(config.repository.source).toBe(join(homedir(), 'project'));
+    expect(config.store).toBe(join(homedir(), 'store'));
+  });
+
+  it('names a base image or a Dockerfile, whose text is taken', async () => {
+    const text = 'FROM debian:12\nRUN make\n';
+    await mkdir(join(folder, 'docker'), { recursive: true });
+    await writeFile(join(folder, 'docker', 'Agent'), text);
+    const environmentOf = async (environment: string) =>
+      (await load(`${GOOD}environment: ${environment}\n`)).config.environment;
+    expect(await environmentOf('{ dockerfile: docker/Agent }')).toMatchObject({
+      image: undefined,
+      dockerfile: text,
+    });
+    expect(await environmentOf('{}')).toMatchObject({
+      image: 'twinpatch/base:bookworm',
+      dockerfile: undefined,
+    });
+    expect(await problemsOf(`${GOOD}environment: { dockerfile: none }\n`)).toBe(
+      `twinpatch.yaml:3:28  environment.dockerfile: ${join(folder, 'none')} is not there`,
+    );
+    expect(await problemsOf(`${GOOD}environment: { dockerfile: a, image: b }\n`)).toBe(
+      'twinpatch.yaml:3:14  environment: give either `image` or `dockerfile`',
+    );
   });
 
   it('can be named, and errors name it as it was', async () => {

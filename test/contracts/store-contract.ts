@@ -142,6 +142,17 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         expect(await store.batches.list()).toEqual(['b']);
       });
 
+      test('are made once: whoever comes second gets what the first one made', async () => {
+        const stores = await Promise.all(Array.from({ length: 8 }, () => at.open()));
+        const begun = await Promise.all(
+          stores.map(({ batches }, index) =>
+            batches.begin({ ...toBatch('b', store.id), repository: `of ${index}` }),
+          ),
+        );
+        const made = await store.batches.get('b');
+        expect(begun).toEqual(begun.map(() => made));
+      });
+
       test('grow over the borders of pages, and keep what they had', async () => {
         const samples = toSamples(2300);
         for (const [from, to] of [
@@ -162,7 +173,8 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
       test('take no sample out of its place', async () => {
         await store.batches.append('b', toSamples(3));
         await expect(store.batches.append('b', toSamples(2, 7))).rejects.toThrow('does not follow');
-        expect(await store.batches.planned('b')).toBe(3);
+        await store.batches.append('b', toSamples(5));
+        expect(await store.batches.samples('b', 0, 10)).toEqual(toSamples(5));
       });
     });
 

@@ -52,7 +52,7 @@ describe('what keeps a batch from starting', () => {
       repository: { source: 'empty' },
       teacher: { scripted: {} },
     });
-    const { code, stderr } = await product.run(['run']);
+    const { code, stderr } = await product.run(['run', '--port', String(product.port)]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /error: No function is eligible: no function in a language we know .*`twinpatch functions` shows/,
@@ -123,6 +123,22 @@ describe('what keeps a batch from starting', () => {
       t1: { rows: 0 },
       t2: { rows: 0 },
     });
+  });
+
+  it('a Dockerfile makes the base image, and belongs to the batch', async () => {
+    const dockerfile = join(product.folder, 'Dockerfile');
+    writeFileSync(dockerfile, 'FROM twinpatch/base:bookworm\nRUN echo made > /made\n');
+    product.configure({
+      ...base,
+      name: 'dockerfile',
+      environment: { ...base.environment, dockerfile: 'Dockerfile', setup: ['grep made /made'] },
+      teacher: { scripted: { policies: { 'empty-patch': 1 } } },
+    });
+    expect(await product.run(['run'])).toMatchObject({ code: 0 });
+    writeFileSync(dockerfile, 'FROM twinpatch/base:bookworm\n');
+    const { code, stderr } = await product.run(['run']);
+    expect(code).toBe(3);
+    expect(stderr).toContain('environment.dockerfile: "FROM twinpatch/base:bookworm\\nRUN echo');
   });
 
   async function expectNothingBegun(): Promise<void> {

@@ -1,5 +1,6 @@
 /** Attacks on the guest of a sandbox, and on files through it. The numbers are those of docs/security.md. */
 
+import { LIMITS } from '../support/sandbox-fixture.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { FileWriteRefused } from '../../domain/ports.ts';
@@ -41,7 +42,7 @@ describe('the first process', () => {
   });
 
   it('T21: takes a new owner after all of that', async () => {
-    const next = await suite.sandboxes.find('b/s/rollout-1.1', 2);
+    const next = await suite.sandboxes.find('b/s/rollout-1.1', 2, LIMITS);
     expect(next?.ref).toEqual(sandbox.ref);
     sandbox = next as TestSandbox;
     expect(await say(sandbox, 'cat a.txt')).toBe('a\n');

@@ -106,7 +106,7 @@ describe('an engine that loses calls', () => {
         found.run({ ...request, command: 'echo x >>turns; wc -l <turns' }),
       );
       expect(output).toBe(`${turn}\n`);
-      found = (await again(() => behind.find('b/s/lossy', turn + 1))) ?? found;
+      found = (await again(() => behind.find('b/s/lossy', turn + 1, LIMITS))) ?? found;
     }
     await again(() => found.close());
     expect(calls).toBeGreaterThan(2 * every);
@@ -232,7 +232,7 @@ describe('an image registry', () => {
     'F15: that %s is trouble that passes, and the next try has the image, pulled once',
     async (_what, refusal) => {
       const registry = await startRegistry();
-      const spec = { base: registry.reference, setupTimeoutMs: 10_000 };
+      const spec = { base: { image: registry.reference }, setupTimeoutMs: 10_000 };
       try {
         registry.refusals = Array.from({ length: 12 }, () => refusal);
         const work = ensureBase(engine, spec, {});
@@ -259,7 +259,7 @@ describe('an image registry', () => {
     }));
     try {
       await expect(
-        ensureBase(engine, { base: registry.reference, setupTimeoutMs: 10_000 }, {}),
+        ensureBase(engine, { base: { image: registry.reference }, setupTimeoutMs: 10_000 }, {}),
       ).rejects.toMatchObject({
         name: 'ImageError',
         kind: 'not-found',

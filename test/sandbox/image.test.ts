@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { toEngineLabels } from '../../domain/ids.ts';
-import { ImageError, type Sandbox } from '../../domain/ports.ts';
+import { ImageError, type ImageSpec, type Sandbox } from '../../domain/ports.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
-import { createImages, type PreparedImageSpec, preparedTag } from '../../sandbox/image.ts';
+import { createImages, preparedTag } from '../../sandbox/image.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import {
@@ -23,11 +23,11 @@ let keys = 0;
 
 function specOf(
   tree: Record<string, string | Buffer | TreeFile>,
-  options: Partial<PreparedImageSpec> = {},
-): PreparedImageSpec {
+  options: Partial<ImageSpec> = {},
+): ImageSpec {
   return {
     key: `${installation}-${keys++}`,
-    base: BASE_IMAGE,
+    base: { image: BASE_IMAGE },
     snapshot: async () => toTar(tree),
     setup: [],
     limits: LIMITS,
@@ -206,7 +206,10 @@ describe('preparing', () => {
   });
 
   it('names an image that is nowhere, and what to do', async () => {
-    const work = images.prepare(specOf({}, { base: '127.0.0.1:1/no/such-image:1' }), signal);
+    const work = images.prepare(
+      specOf({}, { base: { image: '127.0.0.1:1/no/such-image:1' } }),
+      signal,
+    );
     await expect(work).rejects.toMatchObject({ name: 'ImageError', kind: 'not-found' });
     await expect(work).rejects.toThrow(/no\/such-image:1.*docker pull.*environment\.image/s);
   });
@@ -237,7 +240,9 @@ describe('preparing', () => {
       specOf(
         { 'a.txt': 'a\n' },
         {
-          dockerfile: `FROM ${BASE_IMAGE}\nENV TOOLCHAIN=/opt/x LD_PRELOAD=\nRUN echo made >/made\nUSER nobody\nENTRYPOINT ["false"]\n`,
+          base: {
+            dockerfile: `FROM ${BASE_IMAGE}\nENV TOOLCHAIN=/opt/x LD_PRELOAD=\nRUN echo made >/made\nUSER nobody\nENTRYPOINT ["false"]\n`,
+          },
         },
       ),
       signal,
@@ -246,7 +251,7 @@ describe('preparing', () => {
       expect(await run('cat /made; echo $TOOLCHAIN; id -u')).toBe('made\n/opt/x\n1000\n'),
     );
     const failing = images.prepare(
-      specOf({}, { dockerfile: `FROM ${BASE_IMAGE}\nRUN echo why it fails; exit 4\n` }),
+      specOf({}, { base: { dockerfile: `FROM ${BASE_IMAGE}\nRUN echo why it fails; exit 4\n` } }),
       signal,
     );
     await expect(failing).rejects.toThrow(/Dockerfile[^]*why it fails/);

@@ -1,9 +1,10 @@
-import { appendFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Store, StoreCorrupt } from '../../domain/store.ts';
 import { openStore } from '../../store/open.ts';
+import { sweepTemporaries } from '../../store/sweep.ts';
 import { toBatch, toEnd } from '../support/batch-fixture.ts';
 import { toReply, toSpendLine } from '../support/paid-calls.ts';
 
@@ -58,6 +59,24 @@ test.each(['/proc/none/store', '/proc/version/store', '/proc/version'])(
     });
   },
 );
+
+test('temporary files of dead writers are swept, and nothing else', async () => {
+  const ref = await store.blobs.put(Buffer.from('kept'));
+  await store.batches.put(toBatch('b', store.id));
+  const before = await readdir(folder, { recursive: true });
+  const hourAgo = Date.now() / 1000 - 3601;
+  for (const path of ['.tmp-a', 'batches/b/.tmp-batch.json-b', 'blobs/.tmp-c']) {
+    await writeFile(join(folder, path), 'half');
+    await utimes(join(folder, path), hourAgo, hourAgo);
+  }
+  await writeFile(join(folder, 'batches', '.tmp-under-way'), 'half');
+  await utimes(join(folder, 'store.json'), hourAgo, hourAgo);
+  expect(await sweepTemporaries(folder)).toBe(3);
+  expect((await readdir(folder, { recursive: true })).sort()).toEqual(
+    [...before, 'batches/.tmp-under-way'].sort(),
+  );
+  expect(Buffer.from(await store.blobs.get(ref)).toString()).toBe('kept');
+});
 
 test('content that was changed on the disk is refused by name', async () => {
   const ref = await store.blobs.put(Buffer.from('content'));

@@ -52,7 +52,7 @@ export async function prepareTree(
   const { imageId } = await createImages(engine, { installation }).prepare(
     {
       key: options.key ?? installation,
-      base: options.base ?? BASE_IMAGE,
+      base: { image: options.base ?? BASE_IMAGE },
       snapshot: async () => toTar(tree),
       setup: options.setup ?? [],
       limits: LIMITS,

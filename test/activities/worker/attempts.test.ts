@@ -3,7 +3,7 @@ import { ActivityNotFoundError, type Client } from '@temporalio/client';
 import type { ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 import { expect, test } from 'vitest';
 import type { Attempt, Attempts } from '../../../domain/store.ts';
-import { handOverOrphans, trackAttempts } from '../../../worker/attempts.ts';
+import { type EndedAttempts, handOverOrphans, trackAttempts } from '../../../worker/attempts.ts';
 
 const orphan = (name: string): Attempt => ({
   activity: 'rollout',
@@ -36,7 +36,8 @@ test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s',
     workflowExecution: { workflowId: 'sample/b/1', runId: 'r' },
   };
   // The interceptor reads nothing but the info.
-  const { inbound } = trackAttempts(attempts)({ info } as unknown as Context);
+  const ended: EndedAttempts = new Map();
+  const { inbound } = trackAttempts(attempts, ended)({ info } as unknown as Context);
   const next: Next<ActivityInboundCallsInterceptor, 'execute'> = async () => {
     expect(attempts.entered).toEqual([
       { activity: 'rollout', workflowId: 'sample/b/1', taskToken: 'dG9rZW4=' },
@@ -49,6 +50,7 @@ test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s',
   );
   expect(await end).toBe(how === 'fails' ? 'it fails' : 'done');
   expect(attempts.entered).toEqual([]);
+  expect([...ended.keys()]).toMatchObject([{ taskToken: 'dG9rZW4=' }]);
 });
 
 test('what a dead worker left is failed by its token, to be dispatched again at once', async () => {
