@@ -24,7 +24,7 @@ done`;
 export async function measureCommands(
   engine: Engine,
   sandboxes: Sandbox[],
-  { steps, concurrency }: Workload,
+  { steps, concurrency }: Pick<Workload, 'steps' | 'concurrency'>,
 ): Promise<number> {
   const times = await Promise.all(
     sandboxes.slice(0, concurrency).map(({ ref }, offset) =>

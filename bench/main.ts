@@ -6,9 +6,10 @@ import { parseCount } from '../client/options.ts';
 import { renderTable } from '../client/table.ts';
 import { benchFunctions } from './functions.ts';
 import { benchRecall } from './recall.ts';
+import { benchSandbox } from './sandbox.ts';
 import { benchSteps } from './steps.ts';
 
-const NAMES = ['steps', 'recall', 'functions'] as const;
+const NAMES = ['steps', 'sandbox', 'recall', 'functions'] as const;
 
 const program = new Command('bench')
   .description('Measures twinpatch, beside a peer in the same run wherever there is one.')
@@ -46,6 +47,8 @@ function measure(name: (typeof NAMES)[number]): Promise<object[]> {
   switch (name) {
     case 'steps':
       return benchSteps(options, interrupt.signal, note);
+    case 'sandbox':
+      return benchSandbox(interrupt.signal, note);
     case 'recall':
       return benchRecall();
     case 'functions':
