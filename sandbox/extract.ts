@@ -42,7 +42,7 @@ export async function extractPatch(
       const deleted = [...tracked].filter((path) => !isStillThere(path, changes)).sort();
       const wanted = listed.filter(
         ({ path, kind, changed }) =>
-          kind !== 'other' && !ignored.has(path) && (changed || !tracked.has(path)),
+          kind !== 'other' && (tracked.has(path) ? changed : !ignored.has(path)),
       );
       check(wanted, caps);
       const fetched = await fetchEntries(guest, wanted, caps.maxBytes, leftMs(), tooSlow);
