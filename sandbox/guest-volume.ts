@@ -221,7 +221,7 @@ async function holds(engine: Engine, container: string, binary: Buffer): Promise
           stream,
           ({ size }) => size === binary.length,
         ))
-          return content?.equals(binary) === true && true;
+          return content?.equals(binary) === true && (entry.mode & 0o7777) === MODE;
         return false;
       } finally {
         stream.destroy();
