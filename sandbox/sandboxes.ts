@@ -10,7 +10,13 @@ import {
   type Sandboxes,
   type SandboxSpec,
 } from '../domain/ports.ts';
-import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
+import {
+  type ContainerGuest,
+  containerName,
+  removeContainer,
+  startContainer,
+  toSandboxError,
+} from './container.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { guestOf } from './guest-volume.ts';
@@ -41,8 +47,11 @@ export function createSandboxes(options: {
   engine: Engine;
   installation: string;
   leaseMs?: number;
+  /** The guest of a sandbox over an image: the one in this installation's volume by default. */
+  guest?: (imageId: string) => Promise<ContainerGuest>;
 }): DockerSandboxes {
   const { engine, installation, leaseMs = LEASE_MS } = options;
+  const guestFor = options.guest ?? ((imageId) => guestOf(engine, installation, imageId, leaseMs));
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
   const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
@@ -55,7 +64,7 @@ export function createSandboxes(options: {
     try {
       const environment = await environmentOf(spec.imageId);
       const { imageId, limits, epoch } = spec;
-      const guest = await guestOf(engine, installation, imageId, leaseMs);
+      const guest = await guestFor(imageId);
       const container = await startContainer(
         engine,
         { imageId, name, labels, limits, network: false, guest },
