@@ -32,8 +32,9 @@ function quantity(units: Record<string, number>, example: string) {
 
 /** `2GiB` → bytes. */
 const size = () => quantity(SIZE_UNITS, '2GiB');
-/** `300s` → milliseconds. */
-const duration = () => quantity(DURATION_UNITS, '300s');
+/** `300s` → milliseconds. Timers of Node hold 596 hours, and end at once when told to wait for longer. */
+const duration = () =>
+  quantity(DURATION_UNITS, '300s').refine((ms) => ms <= 500 * 3600e3, 'expected at most 500h');
 
 const price = z
   .strictObject({

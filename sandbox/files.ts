@@ -7,9 +7,11 @@ import { REQUEST } from './wire.ts';
 const TIMEOUT_MS = 150_000;
 /** A listing is for reading; a folder with more is cut. */
 const MAX_LISTING_BYTES = 4 * 1024 ** 2;
+/** Well below what a frame holds. */
+const MAX_FILE_BYTES = 32 * 1024 ** 2;
 const KINDS: Record<string, Entry['kind']> = { f: 'file', d: 'directory', l: 'symlink' };
 
-/** Reads at most `maxBytes` of a regular file from `offset` on. Throws SandboxLost and EngineUnavailable, as all of this file. */
+/** Reads at most `maxBytes`, and 32 MB, of a regular file from `offset` on. Throws SandboxLost and EngineUnavailable, as all of this file. */
 export async function readFileIn(
   guest: GuestClient,
   path: string,
@@ -19,7 +21,7 @@ export async function readFileIn(
   if (!isPath(path)) return { kind: 'refused', reason: 'the path is not an absolute path' };
   return guest.ask(
     REQUEST.read,
-    [{ text: path }, { u64: offset }, { u32: maxBytes }],
+    [{ text: path }, { u64: offset }, { u32: Math.min(maxBytes, MAX_FILE_BYTES) }],
     (body): FileRead => {
       const kind = body.u8();
       const size = body.u64();
@@ -51,6 +53,8 @@ export async function writeFileIn(
   bytes: Uint8Array,
 ): Promise<void> {
   if (!isPath(path)) throw new FileWriteRefused(`${JSON.stringify(path)} is not an absolute path`);
+  if (bytes.length > MAX_FILE_BYTES)
+    throw new FileWriteRefused(`${path}: larger than ${MAX_FILE_BYTES} bytes`);
   const reason = await guest.ask(
     REQUEST.write,
     [{ text: path }, { text: bytes }],

@@ -11,7 +11,13 @@ import {
   type SandboxLimits,
   type SandboxSpec,
 } from '../domain/ports.ts';
-import { containerName, removeContainer, startContainer, toSandboxError } from './container.ts';
+import {
+  type ContainerGuest,
+  containerName,
+  removeContainer,
+  startContainer,
+  toSandboxError,
+} from './container.ts';
 import { createDiskWatch, type DiskSpace } from './disk-watch.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
@@ -51,8 +57,11 @@ export function createSandboxes(options: {
   leaseMs?: number;
   /** Room that sandboxes leave on the engine's disk. */
   diskReserve?: DiskSpace;
+  /** The guest of a sandbox over an image: the one in this installation's volume by default. */
+  guest?: (imageId: string) => Promise<ContainerGuest>;
 }): DockerSandboxes {
   const { engine, installation, leaseMs = LEASE_MS, diskReserve = DISK_RESERVE } = options;
+  const guestFor = options.guest ?? ((imageId) => guestOf(engine, installation, imageId, leaseMs));
   const disk = createDiskWatch(engine, diskReserve);
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
@@ -67,7 +76,7 @@ export function createSandboxes(options: {
     try {
       const environment = await environmentOf(spec.imageId);
       const { imageId, limits, epoch } = spec;
-      const guest = await guestOf(engine, installation, imageId, leaseMs);
+      const guest = await guestFor(imageId);
       const container = await startContainer(
         engine,
         { imageId, name, labels, limits, network: false, guest },

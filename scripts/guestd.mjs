@@ -14,7 +14,8 @@ const ARCHITECTURES = ['x86_64', 'aarch64'];
 
 /** What every compiler of guestd is told. */
 export const GUEST_FLAGS = '-std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror'.split(' ');
-const RELEASE_FLAGS = '-static -Os -s -fstack-protector-strong'.split(' ');
+const RELEASE_FLAGS =
+  '-static -Os -s -fstack-protector-strong -fno-asynchronous-unwind-tables'.split(' ');
 
 const ZIG_VERSION = '0.15.2';
 /** Of the wheels on PyPI: Linux x86_64 and aarch64, macOS arm64 and x86_64. */

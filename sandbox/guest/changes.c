@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -223,7 +222,7 @@ void fetch_files(struct reader *body, struct buffer *reply) {
   uint64_t most = get_u64(body);
   uint32_t count = get_u32(body);
   raise_descriptor_limit();
-  for (uint32_t i = 0; i < count && !reply->failed; i++) {
+  for (uint32_t i = 0; i < count && !body->bad && !reply->failed; i++) {
     char *path = to_cstring(get_text(body)), *name = path;
     struct stat file = {0};
     int parent = path == NULL ? -1 : open_parent(path, &name);

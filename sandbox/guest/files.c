@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -20,11 +19,14 @@ static bool is_below(const char *path, const char *folder) {
   return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
+/* A name by which what is open can be opened again, or asked where it is. */
+static void put_link(char link[40], int fd) { put_number(stpcpy(link, "/proc/self/fd/"), (uint64_t)fd); }
+
 /* Why what was opened by the name `asked` may not be used, or NULL. Its real path is left in `real`. */
 static const char *out_of_reach(int fd, const char *asked, char real[PATH_MAX]) {
   static const char *const closed[] = {"/proc", "/sys", "/dev", "/.twinpatch", SOCKET_FOLDER};
   char link[40];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  put_link(link, fd);
   ssize_t length = readlink(link, real, PATH_MAX - 1);
   if (length <= 0) return "it can't be told where it is";
   real[length] = 0;
@@ -65,7 +67,7 @@ void read_file(struct reader *body, struct buffer *reply) {
     return put_u32(reply, 0);
   }
   if (!S_ISREG(file.st_mode)) return put_refusal(reply, "not a regular file");
-  snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+  put_link(link, found);
   int fd = open(link, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return put_refusal(reply, strerror(errno));
   uint8_t *bytes = malloc(most > 0 ? most : 1);
@@ -108,9 +110,7 @@ static int open_target_folder(char *path, char **name, const char *asked, const 
 
 static const char *replace_file(int folder, const char *name, mode_t mode, struct text bytes) {
   char temporary[48];
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  snprintf(temporary, sizeof temporary, ".twinpatch-%d-%ld", (int)getpid(), now.tv_nsec);
+  put_number(stpcpy(temporary, ".twinpatch-"), now_us());
   int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return strerror(errno);
   int error = 0;

@@ -2,6 +2,7 @@
 #ifndef TWINPATCH_GUEST_H
 #define TWINPATCH_GUEST_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "wire.h"
@@ -11,6 +12,12 @@
 #define REPOSITORY "/testbed"
 /* Where the shell of a command finds the text it runs, and where it leaves its state. */
 #define STATE_FD 252
+#define MAX_STATE_BYTES (256 * 1024)
+
+/* Running and kept at once. A running command has three descriptors, the others one; all are below STATE_FD. */
+#define MAX_COMMANDS 64
+#define MAX_JOBS 24
+#define MAX_VISITORS 8
 
 /* Who the agent's processes are, and what they start with; fixed when an owner says hello. */
 struct agent {
@@ -20,6 +27,12 @@ struct agent {
 extern struct agent agent;
 
 uint64_t now_us(void);
+/* Writes a number as a path has it, with a NUL, which it returns the place of. */
+char *put_number(char *to, uint64_t number);
+/* Closes it, if it is open, and marks it so. */
+void close_fd(int *fd);
+/* Says a line on stderr; returns 1, for main. */
+int complain(const char *what, const char *why);
 
 /* serve.c: PID 1. Does not return. */
 _Noreturn void serve(uint32_t lease_ms);
@@ -44,6 +57,8 @@ struct process_set {
   size_t count;
 };
 bool scan_processes(struct process_set *known, pid_t session);
+/* As fork. Where the agent left no process to be had, what it left is killed first. */
+pid_t fork_anyway(void);
 /* True for a process that the engine started beside us: root's, and of no parent in here. */
 bool is_from_engine(pid_t pid, uid_t uid);
 
@@ -56,17 +71,45 @@ void put_stat(struct buffer *to);
 /* seccomp.c */
 bool install_command_filter(void);
 
+/* output.c */
+struct output {
+  uint64_t total;
+  uint32_t head_size, tail_size, head_length;
+  uint8_t *head, *tail; /* the tail is a ring */
+};
+/* False when memory ran out. */
+bool open_output(struct output *output, uint32_t head_size, uint32_t tail_size);
+void keep_output(struct output *output, const uint8_t *bytes, size_t length);
+/* u64 bytes in all, string head, string tail */
+void put_output(struct buffer *to, const struct output *output);
+void close_output(struct output *output);
+
+/* shell.c */
+struct shell {
+  pid_t pid;
+  int output;  /* what it writes, to be read without waiting */
+  int text;    /* what it runs, and then the state that it leaves */
+  int witness; /* tells whether it has begun */
+};
+/* Starts the shell of a command; false when there is no process or memory for it. */
+bool start_shell(struct shell *shell, struct text setup, struct text command);
+/* Of a shell that has ended: false when there was no bash that could be started. */
+bool has_begun(const struct shell *shell);
+/* Puts the state it left; the first text of it, the working directory, is also left in `folder`. */
+void put_state(struct buffer *to, const struct shell *shell, char folder[PATH_MAX]);
+void close_shell(struct shell *shell);
+
 /* command.c */
 void run_command(uint32_t tag, struct reader *body);
 void acknowledge_command(struct reader *body);
 void shell_reaped(pid_t pid, int status);
 /* No command, finished or not, will be answered to the connection that ended. */
 void forget_waiters(void);
-/* Descriptors to wait for, and what to do with them; the poll timeout in ms that the commands need, or -1. */
+/* Descriptors to wait for, and what to do with them; when the timers want to be called at the latest, or UINT64_MAX. */
 struct pollfd;
-size_t command_poll(struct pollfd *to, size_t room);
+size_t command_poll(struct pollfd *to);
 void command_ready(const struct pollfd *ready, size_t count);
-int command_timeout_ms(void);
+uint64_t command_due_us(void);
 void command_timers(void);
 void stop_commands(void);
 /* Ends every command with what is left of it: the sandbox has written more than it may. */
@@ -80,9 +123,9 @@ void reap_children(void);
 
 /* job.c: a verb that runs in a child of the agent's uid and writes the body of its reply to a pipe. */
 void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *reply), struct reader *body);
-size_t job_poll(struct pollfd *to, size_t room);
+size_t job_poll(struct pollfd *to);
 void job_ready(const struct pollfd *ready, size_t count);
-int job_timeout_ms(void);
+uint64_t job_due_us(void);
 void job_timers(void);
 void job_reaped(pid_t pid, int status);
 void forget_jobs(void);

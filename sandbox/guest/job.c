@@ -5,12 +5,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
 
 #define TIMEOUT_US 120000000
+#define KILL_AGAIN_US 10000
+
+/* How a job's child ends. */
+enum { JOB_DONE, JOB_FAILED, JOB_TOO_MUCH, JOB_MISREAD };
 
 struct job {
   struct job *next;
@@ -28,28 +33,36 @@ static struct job *jobs;
 static _Noreturn void work_in_child(int output, void (*work)(struct reader *, struct buffer *), struct reader *body) {
   struct buffer reply = {0};
   signal(SIGXFSZ, SIG_IGN);
-  if (!become_agent()) _exit(1);
+  umask(022);
+  if (!become_agent()) _exit(JOB_FAILED);
   work(body, &reply);
-  if (reply.failed) _exit(2);
+  if (body->bad) _exit(JOB_MISREAD);
+  if (reply.failed) _exit(JOB_TOO_MUCH);
   for (size_t done = 0; done < reply.length;) {
     ssize_t wrote = write(output, reply.bytes + done, reply.length - done);
-    if (wrote <= 0 && errno != EINTR) _exit(1);
+    if (wrote <= 0 && errno != EINTR) _exit(JOB_FAILED);
     if (wrote > 0) done += (size_t)wrote;
   }
-  _exit(0);
+  _exit(JOB_DONE);
+}
+
+static size_t count_jobs(void) {
+  size_t count = 0;
+  for (struct job *one = jobs; one != NULL; one = one->next) count++;
+  return count;
 }
 
 void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *reply), struct reader *body) {
   struct job *job = calloc(1, sizeof *job);
   int pipes[2] = {-1, -1};
   pid_t child = -1;
-  if (job != NULL && pipe2(pipes, O_CLOEXEC) == 0) {
-    child = fork();
+  if (job != NULL && count_jobs() < MAX_JOBS && pipe2(pipes, O_CLOEXEC) == 0) {
+    child = fork_anyway();
     if (child == 0) work_in_child(pipes[1], work, body);
     close(pipes[1]);
   }
   if (child < 0) {
-    if (pipes[0] >= 0) close(pipes[0]);
+    close_fd(&pipes[0]);
     free(job);
     return send_error(tag, ERROR_INTERRUPTED, "no process or memory left");
   }
@@ -60,10 +73,11 @@ void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *re
 
 static void finish(struct job *job) {
   if (job->has_waiter) {
-    bool is_whole = WIFEXITED(job->status) && WEXITSTATUS(job->status) == 0 && !job->reply.failed;
-    bool too_much = job->reply.failed || (WIFEXITED(job->status) && WEXITSTATUS(job->status) == 2);
-    if (is_whole) send_frame(REPLY_OK, job->tag, &job->reply);
-    else if (too_much) send_error(job->tag, ERROR_TOO_MUCH, "more than one answer holds");
+    int code = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : JOB_FAILED;
+    if (job->reply.failed) code = JOB_TOO_MUCH;
+    if (code == JOB_DONE) send_frame(REPLY_OK, job->tag, &job->reply);
+    else if (code == JOB_TOO_MUCH) send_error(job->tag, ERROR_TOO_MUCH, "more than one answer holds");
+    else if (code == JOB_MISREAD) send_error(job->tag, ERROR_PROTOCOL, "not what this request holds");
     else send_error(job->tag, ERROR_INTERRUPTED, "the helper was killed");
   }
   for (struct job **link = &jobs; *link != NULL; link = &(*link)->next) {
@@ -84,9 +98,9 @@ void job_reaped(pid_t pid, int status) {
   }
 }
 
-size_t job_poll(struct pollfd *to, size_t room) {
+size_t job_poll(struct pollfd *to) {
   size_t count = 0;
-  for (struct job *one = jobs; one != NULL && count < room; one = one->next)
+  for (struct job *one = jobs; one != NULL; one = one->next)
     if (!one->is_ended) to[count++] = (struct pollfd){.fd = one->output, .events = POLLIN};
   return count;
 }
@@ -106,19 +120,20 @@ void job_ready(const struct pollfd *ready, size_t count) {
 void job_timers(void) {
   for (struct job *one = jobs, *next; one != NULL; one = next) {
     next = one->next;
-    if (one->has_exited && one->is_ended) finish(one);
-    else if (!one->has_exited && now_us() >= one->deadline_us) signal_as_agent(one->child, SIGKILL);
+    if (one->has_exited && one->is_ended) {
+      finish(one);
+    } else if (!one->has_exited && now_us() >= one->deadline_us) {
+      signal_as_agent(one->child, SIGKILL);
+      one->deadline_us = now_us() + KILL_AGAIN_US;
+    }
   }
 }
 
-int job_timeout_ms(void) {
-  uint64_t now = now_us();
-  int least = -1;
-  for (struct job *one = jobs; one != NULL; one = one->next) {
-    int left = one->deadline_us <= now ? 10 : (int)((one->deadline_us - now) / 1000 + 1);
-    if (least < 0 || left < least) least = left;
-  }
-  return least;
+uint64_t job_due_us(void) {
+  uint64_t due = UINT64_MAX;
+  for (struct job *one = jobs; one != NULL; one = one->next)
+    if (!one->has_exited && one->deadline_us < due) due = one->deadline_us;
+  return due;
 }
 
 void forget_jobs(void) {

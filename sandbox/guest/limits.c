@@ -1,6 +1,5 @@
 /* What the kernel counts for this sandbox, under both layouts of control groups. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>

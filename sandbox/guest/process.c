@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,6 +10,9 @@
 #include <unistd.h>
 
 #include "guest.h"
+
+/* How long the loop may stand still for killing. */
+#define KILL_US 1000000
 
 bool become_agent(void) {
   setsid();
@@ -43,7 +45,7 @@ struct process {
 /* False when it is gone. */
 static bool look_at(pid_t pid, struct process *process) {
   char path[40], bytes[512];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  stpcpy(put_number(stpcpy(path, "/proc/"), (uint64_t)pid), "/stat");
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t got = read(fd, bytes, sizeof bytes - 1);
@@ -51,8 +53,13 @@ static bool look_at(pid_t pid, struct process *process) {
   if (got <= 0) return false;
   bytes[got] = 0;
   /* The name before it, in brackets, may hold anything. */
-  const char *after = strrchr(bytes, ')');
-  return after != NULL && sscanf(after + 1, " %c %d %*d %d", &process->state, &process->parent, &process->session) == 3;
+  char *after = strrchr(bytes, ')');
+  if (after == NULL || strlen(after) < 4) return false;
+  process->state = after[2];
+  process->parent = (pid_t)strtol(after + 3, &after, 10);
+  strtol(after, &after, 10); /* its group */
+  process->session = (pid_t)strtol(after, NULL, 10);
+  return true;
 }
 
 bool is_from_engine(pid_t pid, uid_t uid) {
@@ -86,11 +93,19 @@ bool scan_processes(struct process_set *known, pid_t session) {
 
 void kill_agent(void) {
   struct process_set left = {0};
-  for (int round = 0; round < 1000; round++) {
+  for (uint64_t end = now_us() + KILL_US; now_us() < end;) {
     signal_as_agent(-1, SIGKILL);
     scan_processes(&left, 0);
     if (left.count == 0) break;
     usleep(1000);
   }
   free(left.pids);
+}
+
+pid_t fork_anyway(void) {
+  pid_t pid = fork();
+  if (pid >= 0 || errno != EAGAIN) return pid;
+  kill_agent();
+  reap_children();
+  return fork();
 }

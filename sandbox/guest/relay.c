@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -30,8 +29,7 @@ int relay(void) {
   int guest = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET_PATH};
   if (guest < 0 || connect(guest, (struct sockaddr *)&address, sizeof address) < 0) {
-    fprintf(stderr, "guestd relay: %s\n", strerror(errno));
-    return 1;
+    return complain("guestd relay: ", strerror(errno));
   }
   for (;;) {
     struct pollfd ends[2] = {{.fd = 0, .events = POLLIN}, {.fd = guest, .events = POLLIN}};

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,13 +13,16 @@
 
 #include "guest.h"
 
-#define MAX_POLLED 256
-#define MAX_VISITORS 8
+#define MAX_POLLED (2 + MAX_VISITORS + MAX_COMMANDS + MAX_JOBS)
+/* However far away the next moment is. */
+#define LONGEST_WAIT_US 60000000
 
 /* A relay that is connected: the owner's, or one that has not said hello yet. */
 struct visitor {
   int fd;
+  uint64_t since_us;
   struct buffer in, out;
+  size_t sent; /* of `out` */
 };
 
 static struct visitor visitors[MAX_VISITORS];
@@ -46,10 +48,12 @@ void reap_children(void) {
 
 static void close_visitor(struct visitor *gone) {
   if (gone->fd < 0) return;
+  /* A job's child may still hold it. */
+  shutdown(gone->fd, SHUT_RDWR);
   close(gone->fd);
-  gone->fd = -1;
   free_buffer(&gone->in);
   free_buffer(&gone->out);
+  *gone = (struct visitor){.fd = -1};
   if (gone != owner) return;
   owner = NULL;
   alone_since_us = now_us();
@@ -58,13 +62,17 @@ static void close_visitor(struct visitor *gone) {
 }
 
 static void flush_visitor(struct visitor *to) {
-  while (to->out.length > 0) {
-    ssize_t wrote = send(to->fd, to->out.bytes, to->out.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (to->sent < to->out.length) {
+    ssize_t wrote = send(to->fd, to->out.bytes + to->sent, to->out.length - to->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0 && errno == EAGAIN) return;
+    if (wrote < 0 && errno == EAGAIN) break;
     if (wrote <= 0) return close_visitor(to);
-    drop_front(&to->out, (size_t)wrote);
+    to->sent += (size_t)wrote;
   }
+  /* Not each time: what is left would be moved again and again. */
+  if (to->sent < to->out.length / 2) return;
+  drop_front(&to->out, to->sent);
+  to->sent = 0;
 }
 
 static void send_to(struct visitor *to, uint8_t type, uint32_t tag, const struct buffer *body) {
@@ -83,9 +91,12 @@ static void refuse(struct visitor *to, uint32_t tag, enum error_code code, const
   free_buffer(&body);
 }
 
-void send_frame(uint8_t type, uint32_t tag, const struct buffer *body) { send_to(owner, type, tag, body); }
-
 void send_error(uint32_t tag, enum error_code code, const char *reason) { refuse(owner, tag, code, reason); }
+
+void send_frame(uint8_t type, uint32_t tag, const struct buffer *body) {
+  if (body->length > MAX_BODY_BYTES) send_error(tag, ERROR_TOO_MUCH, "more than one answer holds");
+  else send_to(owner, type, tag, body);
+}
 
 static void set_environment(struct reader *body, uint32_t count) {
   char **entries = count > 4096 ? NULL : calloc(count + 1, sizeof *entries);
@@ -164,7 +175,7 @@ static void hear(struct visitor *from) {
     handle(from, &frame);
     done += (size_t)size;
   }
-  if (from->fd >= 0) drop_front(&from->in, done);
+  if (from->fd >= 0 && done > 0) drop_front(&from->in, done);
 }
 
 static void admit(int listener) {
@@ -172,13 +183,16 @@ static void admit(int listener) {
   if (fd < 0) return;
   struct ucred peer = {0};
   socklen_t size = sizeof peer;
-  bool is_welcome = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && is_from_engine(peer.pid, peer.uid);
-  for (struct visitor *seat = visitors; is_welcome && seat < visitors + MAX_VISITORS; seat++) {
-    if (seat->fd >= 0) continue;
-    *seat = (struct visitor){.fd = fd};
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || !is_from_engine(peer.pid, peer.uid)) {
+    close(fd);
     return;
   }
-  close(fd);
+  /* Those that never say hello must not keep others out: the oldest of them goes. */
+  struct visitor *seat = NULL;
+  for (struct visitor *one = visitors; one < visitors + MAX_VISITORS; one++)
+    if (one != owner && (seat == NULL || one->since_us < seat->since_us)) seat = one;
+  close_visitor(seat);
+  *seat = (struct visitor){.fd = fd, .since_us = now_us()};
 }
 
 static int listen_for_relays(void) {
@@ -186,21 +200,17 @@ static int listen_for_relays(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET_PATH};
   umask(0077);
   if (chmod(SOCKET_FOLDER, 0700) < 0 || fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0) {
-    perror("guestd: " SOCKET_PATH);
-    exit(1);
+    exit(complain("guestd: " SOCKET_PATH ": ", strerror(errno)));
   }
   return fd;
 }
 
-static int sooner(int one, int other) {
-  if (one < 0) return other;
-  return other < 0 || one < other ? one : other;
-}
+static uint64_t sooner(uint64_t one, uint64_t other) { return one < other ? one : other; }
 
-static int lease_timeout_ms(void) {
-  if (owner != NULL) return -1;
-  uint64_t end = alone_since_us + lease_us, now = now_us();
-  return end <= now ? 0 : (int)((end - now) / 1000 + 1);
+static int timeout_ms(void) {
+  uint64_t lease_end = owner == NULL ? alone_since_us + lease_us : UINT64_MAX, now = now_us();
+  uint64_t due = sooner(sooner(command_due_us(), job_due_us()), sooner(lease_end, now + LONGEST_WAIT_US));
+  return due <= now ? 0 : (int)((due - now + 999) / 1000);
 }
 
 _Noreturn void serve(uint32_t lease_ms) {
@@ -220,11 +230,10 @@ _Noreturn void serve(uint32_t lease_ms) {
     for (struct visitor *one = visitors; one < visitors + MAX_VISITORS; one++)
       polled[count++] = (struct pollfd){.fd = one->fd, .events = (short)(POLLIN | (one->out.length > 0 ? POLLOUT : 0))};
     size_t first_command = count;
-    count += command_poll(polled + count, (MAX_POLLED - count) / 2);
+    count += command_poll(polled + count);
     size_t first_job = count;
-    count += job_poll(polled + count, MAX_POLLED - count);
-    int timeout_ms = sooner(sooner(command_timeout_ms(), job_timeout_ms()), lease_timeout_ms());
-    if (poll(polled, count, timeout_ms) < 0 && errno != EINTR) exit(1);
+    count += job_poll(polled + count);
+    if (poll(polled, count, timeout_ms()) < 0 && errno != EINTR) exit(1);
 
     char drained[64];
     while (read(child_pipe[0], drained, sizeof drained) > 0) {}

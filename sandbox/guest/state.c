@@ -5,8 +5,6 @@
 
 #include "guest.h"
 
-#define MAX_STATE_BYTES (256 * 1024)
-
 extern char **environ;
 
 /* As `pwd` would say it: the name that was taken to get there, while it is still that folder. */

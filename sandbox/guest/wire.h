@@ -3,7 +3,7 @@
  * frame  = u32 length of the rest | u8 type | u32 tag | body
  * string = u32 length | bytes
  *
- * Numbers are little-endian. A reply carries the tag of its request; tags are the client's own. */
+ * Numbers are little-endian. A reply carries the tag of its request; tags are the client's own, and not 0. */
 #ifndef TWINPATCH_WIRE_H
 #define TWINPATCH_WIRE_H
 
@@ -14,6 +14,7 @@
 #define WIRE_VERSION 1
 #define FRAME_HEADER_BYTES 9
 #define MAX_FRAME_BYTES (64u << 20)
+#define MAX_BODY_BYTES (MAX_FRAME_BYTES - (FRAME_HEADER_BYTES - 4))
 
 enum request_type {
   REQUEST_HELLO = 1,  /* u32 version, u64 epoch, u32 lease ms, u32 n, n strings NAME=value */
@@ -24,7 +25,7 @@ enum request_type {
   REQUEST_LIST,       /* string path, u32 depth, u32 bytes at most */
   REQUEST_STOP,       /* ends every process; afterwards only the tree can be asked for */
   REQUEST_STAT,
-  REQUEST_CHANGES,    /* u32 entries at most, u32 depth at most */
+  REQUEST_CHANGES,
   REQUEST_FETCH,      /* u64 bytes at most, u32 n, n strings: paths below the repository */
   REQUEST_USAGE,      /* what was written in this sandbox */
   REQUEST_LIMIT,      /* ends every command: the sandbox has written more than it may */
@@ -42,7 +43,7 @@ enum error_code {
   ERROR_TOO_MUCH,     /* a cap was passed */
 };
 
-/* Bytes that grow. `failed` is set when memory ran out or MAX_FRAME_BYTES was passed; puts are then ignored. */
+/* Bytes that grow. `failed` is set when memory ran out or more than two frames were put; puts are then ignored. */
 struct buffer {
   uint8_t *bytes;
   size_t length, capacity;

@@ -132,6 +132,10 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
       'twinpatch.yaml:3:28  rollout.commandTimeout: expected a number and a unit (ms, s, m, h), like 300s',
     ],
     [
+      `${GOOD}rollout: { commandTimeout: 1000h }\n`,
+      'twinpatch.yaml:3:28  rollout.commandTimeout: expected at most 500h',
+    ],
+    [
       `${GOOD}rollout: { callsPerTurn: severl }\n`,
       'twinpatch.yaml:3:26  rollout.callsPerTurn: expected one of `one`, `several`, found "severl"; did you mean `several`?',
     ],

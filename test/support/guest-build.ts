@@ -1,36 +1,47 @@
 /** guestd as tests run it: with sanitizers, and on processors that are not this one's. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import tar from 'tar-stream';
+
 import { findProgram } from '../../scripts/command.mjs';
-import { GUEST_FLAGS, GUEST_SOURCES, guestSources, isFresh } from '../../scripts/guestd.mjs';
+import { GUEST_FLAGS, GUEST_SOURCES, guestSources } from '../../scripts/guestd.mjs';
 
 const OUTPUT = fileURLToPath(new URL('../../out/test', import.meta.url));
 const RELEASES = fileURLToPath(new URL('../../dist/guest', import.meta.url));
+const TEST_SOURCES = fileURLToPath(new URL('../sandbox/guest', import.meta.url));
+const SANITIZE =
+  '-fsanitize=address,undefined -fno-sanitize-recover=all -static-libasan -static-libubsan -g -O1 -fno-omit-frame-pointer';
 
 /**
- * The path of a guestd for this host that ends with a report and a code other than 0 at its first memory error, leak or
- * undefined behaviour; linked with glibc, since sanitizers don't go into a static musl binary. Built where a source is newer.
+ * What a guest volume holds for a guestd that ends at its first memory error or undefined behaviour and leaves a report: linked
+ * with glibc, since sanitizers don't go into a static musl binary, which comes along for images with another one or none.
  */
-export function sanitizedGuest(): string {
-  const binary = join(OUTPUT, 'guestd-sanitized');
-  if (isFresh(binary)) return binary;
-  if (findProgram('gcc') === undefined)
-    throw new Error('gcc is not here. On Debian or Ubuntu: apt-get install gcc libc6-dev');
-  mkdirSync(OUTPUT, { recursive: true });
-  const unfinished = `${binary}.${process.pid}`;
-  const sanitize = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const debug = ['-g', '-O1', '-fno-omit-frame-pointer'];
-  execFileSync(
-    'gcc',
-    [...GUEST_FLAGS, ...sanitize, ...debug, '-o', unfinished, ...guestSources()],
-    { cwd: GUEST_SOURCES, stdio: ['ignore', 'ignore', 'inherit'] },
+export function sanitizedGuest(): NodeJS.ReadableStream {
+  const loader = /\S*ld-linux\S*/.exec(
+    execFileSync('ldd', [process.execPath], { encoding: 'utf8' }),
   );
-  renameSync(unfinished, binary);
-  return binary;
+  if (loader === null) throw new Error(`${process.execPath} is not linked with glibc`);
+  const interpreter = `/.twinpatch/${basename(loader[0])}`;
+  const sources = [...guestSources(), join(TEST_SOURCES, 'sanitizer.c')];
+  const guest = compile('guestd', sources, [
+    `-Wl,--dynamic-linker=${interpreter},-rpath=/.twinpatch`,
+  ]);
+  const files = { guestd: guest, [basename(loader[0])]: loader[0], ...librariesOf(guest) };
+  const pack = tar.pack();
+  for (const [name, path] of Object.entries(files))
+    pack.entry({ name, mode: 0o755 }, readFileSync(path));
+  pack.finalize();
+  // A stream of streamx: it works as Node's, and its types don't say so.
+  return pack as unknown as NodeJS.ReadableStream;
+}
+
+/** The path of a program for this host, built with sanitizers from a source beside the tests and some of guestd's. */
+export function sanitizedProgram(name: string, sources: string[]): string {
+  return compile(name, [join(TEST_SOURCES, `${name}.c`), ...sources], [`-I${GUEST_SOURCES}`]);
 }
 
 /** The command that runs a released guestd here, under qemu where its processor is another; undefined where qemu is missing. */
@@ -39,4 +50,29 @@ export function guestCommand(architecture: 'x86_64' | 'aarch64'): string[] | und
   if (process.arch === { x86_64: 'x64', aarch64: 'arm64' }[architecture]) return [binary];
   const qemu = findProgram(`qemu-${architecture}-static`) ?? findProgram(`qemu-${architecture}`);
   return qemu === undefined ? undefined : [qemu, binary];
+}
+
+// --- internal ---
+
+/** Compiles in the folder of guestd's sources, in a second or two. */
+function compile(name: string, sources: string[], flags: string[]): string {
+  if (findProgram('gcc') === undefined)
+    throw new Error('gcc is not here. On Debian or Ubuntu: apt-get install gcc libc6-dev');
+  mkdirSync(OUTPUT, { recursive: true });
+  const binary = join(OUTPUT, `${name}-sanitized`);
+  const unfinished = `${binary}.${process.pid}`;
+  execFileSync(
+    'gcc',
+    [...GUEST_FLAGS, ...SANITIZE.split(' '), ...flags, '-o', unfinished, ...sources],
+    { cwd: GUEST_SOURCES, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  renameSync(unfinished, binary);
+  return binary;
+}
+
+/** Shared libraries by their names. */
+function librariesOf(binary: string): Record<string, string> {
+  const listed = execFileSync('ldd', [binary], { encoding: 'utf8' });
+  const found = [...listed.matchAll(/(\S+) => (\/\S+)/g)];
+  return Object.fromEntries(found.map(([, name = '', path = '']) => [name, path]));
 }

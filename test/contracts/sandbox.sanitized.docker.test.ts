@@ -1,0 +1,92 @@
+/** The sandbox in Docker with a guestd that notices memory errors and undefined behaviour: it finds none in the whole suite. */
+
+import type { Readable } from 'node:stream';
+
+import { afterAll } from 'vitest';
+
+import { toEngineLabels } from '../../domain/ids.ts';
+import type { Sandbox } from '../../domain/ports.ts';
+import { ownName } from '../../sandbox/container.ts';
+import { connectEngine, statusOf } from '../../sandbox/engine.ts';
+import { toGuestCommand } from '../../sandbox/guest.ts';
+import { toGuestMount } from '../../sandbox/guest-volume.ts';
+import { createSandboxes } from '../../sandbox/sandboxes.ts';
+import { readTar } from '../../sandbox/tar-reader.ts';
+import { sanitizedGuest } from '../support/guest-build.ts';
+import { BASE_IMAGE, LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { describeSandbox } from './sandbox-contract.ts';
+import { describeIsolation } from './sandbox-isolation.ts';
+
+const installation = uniqueName('sanitized');
+const engine = await connectEngine();
+const volume = await fillVolume();
+const imageId = await prepareTree(engine, installation, {});
+const sandboxes = createSandboxes({
+  engine,
+  installation,
+  guest: async () => ({
+    command: toGuestCommand(60_000),
+    mount: toGuestMount(volume, installation),
+  }),
+});
+let started = 0;
+
+afterAll(async () => {
+  await sandboxes.removeAll();
+  await sandboxes.removeVolumes();
+  await sandboxes.removeImages([imageId]);
+});
+
+describeSandbox('a sandbox whose guest is watched', start);
+describeIsolation('a wall whose guest is watched', start);
+
+// --- internal ---
+
+/** A sandbox that can't be closed when its guest, or a child of it, has left a report. */
+async function start(): Promise<Sandbox> {
+  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
+  const sandbox = await sandboxes.start(
+    { imageId, limits: LIMITS, epoch: 1, labels },
+    new AbortController().signal,
+  );
+  return {
+    ...sandbox,
+    async close() {
+      const reports = await reportsIn(sandbox.ref.container);
+      await sandbox.close();
+      if (reports.length > 0) throw new Error(reports.join('\n'));
+    },
+  };
+}
+
+async function reportsIn(container: string): Promise<string[]> {
+  try {
+    const archive = (await engine.docker
+      .getContainer(container)
+      .getArchive({ path: '/tmp' })) as Readable;
+    const reports: string[] = [];
+    for await (const { entry, content } of readTar(archive, isReport))
+      if (isReport(entry)) reports.push(content?.toString('utf8') ?? '');
+    return reports;
+  } catch (error) {
+    if (statusOf(error) === 404) return []; // closed before
+    throw error;
+  }
+}
+
+function isReport({ name }: { name: string }): boolean {
+  return name.includes('sanitizer-report');
+}
+
+async function fillVolume(): Promise<string> {
+  const Name = ownName(installation, 'guestd-sanitized');
+  const Labels = toEngineLabels({ installation, role: 'guest' });
+  await engine.docker.createVolume({ Name, Labels });
+  const container = await engine.docker.createContainer({
+    Image: BASE_IMAGE,
+    HostConfig: { Mounts: [toGuestMount(Name, installation, { readOnly: false })] },
+  });
+  await container.putArchive(sanitizedGuest(), { path: '/.twinpatch' });
+  await container.remove({ v: true });
+  return Name;
+}

@@ -1,0 +1,270 @@
+/** guestd on a real engine: what a hostile agent, a broken owner and mere numbers can not do to it. */
+
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import type { CommandRequest, PatchSource, Sandbox } from '../../domain/ports.ts';
+import { toRunFields } from '../../sandbox/command.ts';
+import { connectEngine } from '../../sandbox/engine.ts';
+import { execute } from '../../sandbox/exec.ts';
+import { connectGuest, type GuestConnection } from '../../sandbox/guest.ts';
+import { createSandboxes } from '../../sandbox/sandboxes.ts';
+import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { GUEST_ERROR, REQUEST, toFrame } from '../../sandbox/wire.ts';
+import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+
+const installation = uniqueName('guest');
+const engine = await connectEngine();
+const imageId = await prepareTree(engine, installation, { 'a.txt': 'a\n' });
+const sandboxes = createSandboxes({ engine, installation });
+const CAPS = { maxBytes: 1024 ** 2, maxEntries: 100, maxDepth: 20, timeoutMs: 60_000 };
+let started = 0;
+let requests = 0;
+let sandbox: Sandbox & PatchSource;
+
+beforeEach(async () => {
+  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
+  sandbox = await sandboxes.start(
+    { imageId, limits: LIMITS, epoch: 1, labels },
+    new AbortController().signal,
+  );
+});
+afterEach(() => sandbox.close());
+afterAll(async () => {
+  await sandboxes.close();
+  await sandboxes.removeAll();
+  await sandboxes.removeVolumes();
+  await sandboxes.removeImages([imageId]);
+});
+
+function toRequest(command: string, options: Partial<CommandRequest> = {}): CommandRequest {
+  const id = `command-${requests++}`;
+  return { id, command, shell: INITIAL_SHELL, timeoutMs: 20_000, maxOutputBytes: 4000, ...options };
+}
+
+const run = (command: string, options?: Partial<CommandRequest>) =>
+  sandbox.run(toRequest(command, options));
+
+async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
+  const since = performance.now();
+  return { value: await work, ms: performance.now() - since };
+}
+
+describe('a command', () => {
+  it('has no descriptor but its input, its outputs and the one for its state', async () => {
+    expect((await run('ls /proc/$$/fd')).output).toBe('0\n1\n2\n252\n');
+  });
+
+  it('is told by a signal that nobody reads on', async () => {
+    expect(await run('yes | head -n 1; echo "${PIPESTATUS[0]}"')).toMatchObject({
+      output: 'y\n141\n',
+    });
+  });
+
+  it('may not call what sandboxes were broken through', async () => {
+    // io_uring_setup, io_uring_enter, io_uring_register, and: bpf, userfaultfd, keyctl, perf_event_open
+    const own = process.arch === 'arm64' ? [280, 282, 219, 241] : [321, 323, 250, 298];
+    const { output } = await run(
+      `python3 -c 'import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for number in ${JSON.stringify([425, 426, 427, ...own])}:
+    print(libc.syscall(number, 0, 0, 0, 0, 0), os.strerror(ctypes.get_errno()))'`,
+    );
+    expect(output).toBe('-1 Operation not permitted\n'.repeat(7));
+  });
+
+  it('leaves nothing that writes into its output and works on when it is over', async () => {
+    const writers = 'for i in 1 2 3; do yes & done; (while :; do echo x; done) &';
+    const { value, ms } = await timed(run(`${writers} sleep 0.3`, { maxOutputBytes: 1000 }));
+    expect(value).toMatchObject({ end: 'exited', exitCode: 0 });
+    expect(ms).toBeLessThan(10_000);
+    await sleep(200);
+    const { output } = await run('cat /proc/[0-9]*/comm');
+    expect(output.split('\n').sort()).toEqual(['', 'bash', 'guestd', 'guestd']);
+  });
+
+  it.each(['kill -STOP -1', 'kill -9 -1'])(
+    'ends, and later requests do, while a loop of %s runs beside it',
+    async (attack) => {
+      await run(`(while :; do ${attack}; done) >/dev/null 2>&1 & sleep 0`, { timeoutMs: 3000 });
+      for (let count = 0; count < 5; count++) {
+        const { value, ms } = await timed(run('echo x', { timeoutMs: 1000 }));
+        expect(ms).toBeLessThan(15_000);
+        // The limit of time ends the loop too.
+        if (value.end === 'timed-out' || value.exitCode === 0) break;
+      }
+      const read = await timed(sandbox.readFile('/testbed/a.txt', 10).catch(String));
+      expect(read.ms).toBeLessThan(10_000);
+    },
+  );
+
+  it('runs beside others, each with its own output, and a limit that passes ends all of them', async () => {
+    const many = Array.from({ length: 12 }, (_, index) => run(`sleep 0.2; echo ${index}`));
+    const outputs = (await Promise.all(many)).map(({ output }) => output);
+    expect(outputs).toEqual(many.map((_, index) => `${index}\n`));
+    const sleepers = Array.from({ length: 12 }, (_, index) =>
+      run('sleep 60', { timeoutMs: index === 5 ? 500 : 30_000 }),
+    );
+    const { value, ms } = await timed(Promise.all(sleepers));
+    expect(value.filter(({ end }) => end === 'timed-out')).toHaveLength(1);
+    expect(value.filter(({ exitCode }) => exitCode === 137)).toHaveLength(11);
+    expect(ms).toBeLessThan(20_000);
+  });
+});
+
+describe('files', () => {
+  it('are put into folders as open as those of a command', async () => {
+    await sandbox.writeFile('/testbed/new/folder/file', Buffer.from('x'));
+    expect((await run('stat -c %a new new/folder new/folder/file')).output).toBe('755\n755\n644\n');
+  });
+
+  it('can be read when what was left behind has taken every process there may be', async () => {
+    await run('(sleep 0.5; bomb() { bomb | bomb & }; bomb) >/dev/null 2>&1 &');
+    await sleep(2000);
+    expect(await sandbox.readFile('/testbed/a.txt', 10)).toMatchObject({ kind: 'file', size: 2 });
+    expect((await run('echo ok')).output).toBe('ok\n');
+  });
+
+  it('that are larger than an answer are read as far as one holds', async () => {
+    await run('truncate -s 100M large');
+    const read = await sandbox.readFile('/testbed/large', 2 ** 32);
+    expect(read).toMatchObject({ kind: 'file', size: 100 * 1024 ** 2, truncated: true });
+    await expect(sandbox.writeFile('/testbed/x', Buffer.alloc(33 * 1024 ** 2))).rejects.toThrow(
+      /larger than/,
+    );
+    expect((await run('echo ok')).output).toBe('ok\n');
+  });
+
+  it('with names as long as they may be, closed folders and trees without a bottom are no trouble', async () => {
+    const { output } = await run(
+      `name=$(printf '%0255d' 0); mkdir closed; echo in >closed/in; echo >"$name"; mkdir -p "$name.d" 2>/dev/null; chmod 000 closed
+python3 -c 'import os
+for level in range(2000):
+    os.mkdir("deep"); os.chdir("deep")'`,
+      { timeoutMs: 60_000 },
+    );
+    expect(output).toBe('');
+    const listed = await sandbox.list('/testbed', 1000);
+    expect(listed?.map(({ path }) => path.length)).toContain(255);
+    expect(listed?.map(({ path }) => path)).toContain('closed');
+    expect(await sandbox.readFile('/testbed/closed/in', 10)).toMatchObject({ kind: 'refused' });
+    expect(await sandbox.extractPatch(CAPS)).toMatchObject({ kind: 'oversized' });
+  });
+});
+
+describe('what a relay sends', () => {
+  const hello = toFrame(REQUEST.hello, 1, [{ u32: 1 }, { u64: 1 }, { u32: 60_000 }, { u32: 0 }]);
+  const list = [{ text: '/testbed' }, { u32: 1 }, { u32: 1000 }];
+  const tooLong = Buffer.concat([Buffer.from([255, 255, 255, 255]), Buffer.alloc(1000)]);
+  const rubbish = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 211 + 7) & 255));
+
+  it.each<[string, Buffer[], number?]>([
+    ['rubbish', [rubbish]],
+    ['rubbish after a hello', [hello, rubbish]],
+    ['a frame of 4 GB', [tooLong]],
+    ['a frame of 4 GB after a hello', [hello, tooLong]],
+    ['nothing, ten times over', [], 10],
+    ['half a frame, ten times over', [hello.subarray(0, 7)], 10],
+    ['a request before a hello', [toFrame(REQUEST.stop, 1, [])]],
+    ['1,000 hellos whose answers it does not read', Array.from({ length: 1000 }, () => hello)],
+    [
+      'every request with an empty body',
+      [
+        hello,
+        ...Object.values(REQUEST).flatMap((type) =>
+          type === REQUEST.stop ? [] : [toFrame(type, 2, [])],
+        ),
+      ],
+    ],
+    [
+      'more requests at once than the guest has room for',
+      [hello, ...Array.from({ length: 300 }, (_, index) => toFrame(REQUEST.list, index + 2, list))],
+    ],
+  ])('can not keep the next owner out: %s', async (_what, frames, count = 1) => {
+    const relays = await Promise.all(Array.from({ length: count }, () => openRelay()));
+    for (const relay of relays) relay.write(Buffer.concat(frames));
+    await sleep(300);
+    const { value, ms } = await timed(run('echo ok'));
+    expect(value).toMatchObject({ output: 'ok\n' });
+    expect(ms).toBeLessThan(20_000);
+    for (const relay of relays) relay.destroy();
+    expect((await run('echo again')).output).toBe('again\n');
+  });
+
+  it('is heard from the engine alone', async () => {
+    let said = '';
+    await execute(engine, sandbox.ref.container, {
+      // A child of what the engine started, with all the rights there are.
+      command: ['bash', '-c', '/.twinpatch/guestd relay; echo ended'],
+      user: '0:0',
+      stdin: hello,
+      timeoutMs: 10_000,
+      onOutput: (_stream, piece) => (said += piece.toString('latin1')),
+    });
+    expect(said).toBe('ended\n');
+  });
+});
+
+describe('an owner', () => {
+  const own = (epoch = 1) =>
+    connectGuest(engine, sandbox.ref.container, { epoch, leaseMs: 60_000, environment: {} });
+  const ask = (owner: GuestConnection, request: CommandRequest) =>
+    owner.request(REQUEST.run, toRunFields(request), (body) => body.u8());
+
+  it('that never acknowledges fills nothing: the oldest results go', async () => {
+    const owner = await own();
+    const asked = Array.from({ length: 80 }, () => toRequest('true'));
+    for (const request of asked) await ask(owner, request);
+    const again = await Promise.allSettled(asked.map((request) => ask(owner, request)));
+    const kept = again.filter(({ status }) => status === 'fulfilled').length;
+    expect(kept).toBe(64);
+    expect(
+      again.slice(0, 80 - kept).map((one) => one.status === 'rejected' && one.reason.code),
+    ).toEqual(Array.from({ length: 80 - kept }, () => GUEST_ERROR.forgotten));
+    owner.close();
+  });
+
+  it('that asks for more than an answer holds is told so, and stays connected', async () => {
+    await run('truncate -s 100M large');
+    const owner = await own();
+    const fields = [{ text: '/testbed/large' }, { u64: 0 }, { u32: 2 ** 32 - 1 }];
+    await expect(owner.request(REQUEST.read, fields, () => 0)).rejects.toMatchObject({
+      code: GUEST_ERROR.tooMuch,
+    });
+    expect(await ask(owner, toRequest('true'))).toBe(0);
+    owner.close();
+  });
+
+  it('can have any number of commands without the guest growing', async () => {
+    const residentKb = async () =>
+      Number(/VmRSS:\s+(\d+)/.exec((await run('cat /proc/1/status')).output)?.[1]);
+    const many = async (count: number) => {
+      for (let index = 0; index < count; index++) {
+        await run('echo x');
+        await sandbox.readFile('/testbed/a.txt', 10);
+      }
+    };
+    await many(50);
+    const before = await residentKb();
+    await many(200);
+    expect((await residentKb()) - before).toBeLessThan(100);
+  });
+});
+
+// --- internal ---
+
+/** A relay that has not said hello. */
+async function openRelay(): Promise<Duplex> {
+  const exec = await engine.docker.getContainer(sandbox.ref.container).exec({
+    Cmd: ['/.twinpatch/guestd', 'relay'],
+    User: '0:0',
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+  });
+  const stream: Duplex = await exec.start({ hijack: true, stdin: true });
+  stream.on('error', () => {});
+  return stream;
+}
