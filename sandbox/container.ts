@@ -2,6 +2,8 @@
 
 import { createHash } from 'node:crypto';
 
+import type { Duplex } from 'node:stream';
+
 import type Docker from 'dockerode';
 
 import { type Labels, toEngineLabels } from '../domain/ids.ts';
@@ -55,7 +57,9 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
     Labels: toEngineLabels(spec.labels),
     Healthcheck: { Test: ['NONE'] },
     Tty: false,
-    OpenStdin: false,
+    // The one who starts it talks to its guest at once; whoever comes later comes by a relay.
+    OpenStdin: spec.guest !== undefined,
+    StdinOnce: spec.guest !== undefined,
     StopSignal: 'SIGKILL',
     HostConfig: {
       NetworkMode: spec.network ? 'default' : 'none',
@@ -96,23 +100,29 @@ export function ownName(installation: string, name: string): string {
   return `twinpatch-${owner}-${name}`;
 }
 
-/** Creates and starts a container; one that cannot start, or is called off, is removed again. */
+/**
+ * Creates and starts a container; one that cannot start, or is called off, is removed again. `stdio` is the stream to its guest,
+ * where it has one.
+ */
 export async function startContainer(
   engine: Engine,
   spec: ContainerSpec,
   signal?: AbortSignal,
-): Promise<string> {
+): Promise<{ container: string; stdio: Duplex | undefined }> {
   // Not called off: the engine would make it all the same, and only its answer says what to remove.
   const created = await call('container create', (abortSignal) =>
     engine.docker.createContainer({ ...toCreateOptions(spec), abortSignal }),
   );
+  let stdio: Duplex | undefined;
   try {
+    if (spec.guest !== undefined) stdio = await attach(created, signal);
     await call('container start', (abortSignal) => created.start({ abortSignal }), {
       timeoutMs: 120_000,
       signal,
     });
-    return created.id;
+    return { container: created.id, stdio };
   } catch (error) {
+    stdio?.destroy();
     await removeContainer(engine, created.id);
     throw error;
   }
@@ -165,4 +175,17 @@ export function toSandboxError(error: unknown, container: string): unknown {
     : new EngineUnavailable(`The engine failed for sandbox ${container.slice(0, 12)}: ${reason}`, {
         cause: error,
       });
+}
+
+// --- internal ---
+
+async function attach(created: Docker.Container, signal?: AbortSignal): Promise<Duplex> {
+  const streams = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+  const stream = await call(
+    'container attach',
+    (abortSignal) => created.attach({ ...streams, abortSignal }),
+    { signal },
+  );
+  stream.on('error', () => {}); // until the guest's connection listens
+  return stream as Duplex; // a socket, which dockerode's type doesn't say
 }

@@ -1,5 +1,7 @@
 /** The Sandbox port over one container of a Docker engine and the guest in it. */
 
+import type { Duplex } from 'node:stream';
+
 import {
   type PatchSource,
   type Sandbox,
@@ -27,8 +29,9 @@ export function createDockerSandbox(
   ref: SandboxRef,
   owner: GuestOwner,
   host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits },
+  stdio?: Duplex,
 ): Sandbox & PatchSource {
-  const guest = createGuestClient(engine, ref.container, owner);
+  const guest = createGuestClient(engine, ref.container, owner, stdio);
   const disk = host.disk.guard(guest, host.limits);
   /** Commands whose results are here: the next command says that they are safe, and the guest forgets them. */
   const delivered = new Set<string>();

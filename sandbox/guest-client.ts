@@ -1,5 +1,6 @@
 /** Asks a sandbox's guest until it has answered or can't: every request may be repeated, so a lost connection is made again. */
 
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { EngineUnavailable, SandboxLost } from '../domain/ports.ts';
@@ -51,7 +52,9 @@ export function createGuestClient(
   engine: Engine,
   container: string,
   owner: GuestOwner,
+  stdio?: Duplex,
 ): GuestClient {
+  let unused = stdio;
   let connecting: Promise<GuestConnection> | undefined;
   let isClosed = false;
   const lost = (reason: string, cause?: unknown) =>
@@ -64,7 +67,8 @@ export function createGuestClient(
       const open = await latest?.catch(() => undefined);
       if (connecting !== latest) continue; // another request has begun to connect meanwhile
       if (open?.isOpen) return open;
-      connecting = connectGuest(engine, container, owner);
+      connecting = connectGuest(engine, container, owner, unused);
+      unused = undefined;
       return connecting;
     }
   }
@@ -108,6 +112,7 @@ export function createGuestClient(
     },
     close() {
       isClosed = true;
+      unused?.destroy();
       connecting?.then(
         (open) => open.close(),
         () => {},

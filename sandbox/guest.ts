@@ -49,33 +49,18 @@ export function toGuestCommand(leaseMs: number): string[] {
 
 /**
  * Connects to the guest of a running container as the owner of an epoch, which ends the connection of any owner before.
- * `environment` is what the agent's commands start with. Throws GuestRefused ('stale': a newer epoch was there), GuestGone,
+ * `environment` is what the agent's commands start with; `stdio` is the stream of whoever started the container. Throws GuestRefused ('stale': a newer epoch was there), GuestGone,
  * EngineUnavailable, and the engine's answers with a status (404, 409).
  */
 export async function connectGuest(
   engine: Engine,
   container: string,
   owner: { epoch: number; leaseMs: number; environment: Record<string, string> },
+  stdio?: Duplex,
 ): Promise<GuestConnection> {
-  const exec = await call('exec create', (abortSignal) =>
-    engine.docker.getContainer(container).exec({
-      Cmd: [`${GUEST_FOLDER}/guestd`, 'relay'],
-      User: '0:0',
-      AttachStdin: true,
-      AttachStdout: true,
-      AttachStderr: true,
-      Tty: false,
-      WorkingDir: '/',
-      abortSignal,
-    }),
-  );
-  // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
-  const stream: Duplex = await call('exec start', () => exec.start({ hijack: true, stdin: true }));
+  const stream = stdio ?? (await startRelay(engine, container));
   const connection = overStream(stream, container);
-  const timer = setTimeout(
-    () => stream.destroy(new GuestGone(`The guest of ${container.slice(0, 12)} does not answer.`)),
-    HELLO_TIMEOUT_MS,
-  );
+  const timer = setTimeout(() => connection.close(), HELLO_TIMEOUT_MS);
   const environment = Object.entries(owner.environment);
   try {
     await connection.request(
@@ -99,6 +84,23 @@ export async function connectGuest(
 }
 
 // --- internal ---
+
+async function startRelay(engine: Engine, container: string): Promise<Duplex> {
+  const exec = await call('exec create', (abortSignal) =>
+    engine.docker.getContainer(container).exec({
+      Cmd: [`${GUEST_FOLDER}/guestd`, 'relay'],
+      User: '0:0',
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+      Tty: false,
+      WorkingDir: '/',
+      abortSignal,
+    }),
+  );
+  // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
+  return call('exec start', () => exec.start({ hijack: true, stdin: true }));
+}
 
 interface Pending {
   resolve(body: BodyReader): void;
@@ -144,6 +146,7 @@ function overStream(stream: Duplex, container: string): GuestConnection {
   stream.on('error', end);
   stream.on('end', () => end());
   stream.on('close', () => end());
+  if (stream.destroyed || stream.readableEnded) end(); // it ended before anybody listened
 
   const send = (type: number, fields: Field[]): number => {
     const tag = (tags = (tags % 0xffff_fffe) + 1);

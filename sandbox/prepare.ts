@@ -26,13 +26,15 @@ export interface PrepareSpec extends ImageSpec {
 
 /** Builds, commits and tags; returns the image id. Throws ImageError, EngineUnavailable. No container is left either way. */
 export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<string> {
-  const start = (network: boolean) =>
-    startContainer(engine, {
+  const start = async (network: boolean) => {
+    const started = await startContainer(engine, {
       imageId: spec.baseId,
       labels: { installation: spec.installation, role: 'prepare' },
       limits: spec.limits,
       network,
     });
+    return started.container;
+  };
   let container: string | undefined;
   try {
     container = await start(spec.setup.length > 0);

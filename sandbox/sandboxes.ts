@@ -77,7 +77,7 @@ export function createSandboxes(options: {
       const environment = await environmentOf(spec.imageId);
       const { imageId, limits, epoch } = spec;
       const guest = await guestFor(imageId);
-      const container = await startContainer(
+      const { container, stdio } = await startContainer(
         engine,
         { imageId, name, labels, limits, network: false, guest },
         signal,
@@ -88,6 +88,7 @@ export function createSandboxes(options: {
         ref,
         { epoch, leaseMs, environment },
         { verifiers, disk, limits },
+        stdio,
       );
     } catch (error) {
       if (statusOf(error) === 404) {

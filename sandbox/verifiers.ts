@@ -36,18 +36,23 @@ export function createVerifiers(engine: Engine, installation: string): Verifiers
   let idleMs = IDLE_MS;
 
   async function start(imageId: string) {
-    const container = await startContainer(engine, {
+    const { container, stdio } = await startContainer(engine, {
       imageId,
       labels: { installation, role: 'verifier' },
       limits: LIMITS,
       network: false,
       guest: await guestOf(engine, installation, imageId, LEASE_MS),
     });
-    const guest = createGuestClient(engine, container, {
-      epoch: 1,
-      leaseMs: LEASE_MS,
-      environment: VERIFIER_ENVIRONMENT,
-    });
+    const guest = createGuestClient(
+      engine,
+      container,
+      {
+        epoch: 1,
+        leaseMs: LEASE_MS,
+        environment: VERIFIER_ENVIRONMENT,
+      },
+      stdio,
+    );
     return {
       verifier: createVerifier(guest),
       async remove() {

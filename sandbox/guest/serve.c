@@ -13,13 +13,14 @@
 
 #include "guest.h"
 
-#define MAX_POLLED (2 + MAX_VISITORS + MAX_COMMANDS + MAX_JOBS)
+#define MAX_POLLED (2 + 2 * MAX_VISITORS + MAX_COMMANDS + MAX_JOBS)
 /* However far away the next moment is. */
 #define LONGEST_WAIT_US 60000000
 
-/* A relay that is connected: the owner's, or one that has not said hello yet. */
+/* Whoever is connected: the owner, or one that has not said hello yet. By a relay's socket, which is read and written; the one who
+ * started the container has its stdin and stdout instead, and needs no relay. */
 struct visitor {
-  int fd;
+  int fd, sink;
   uint64_t since_us;
   struct buffer in, out;
   size_t sent; /* of `out` */
@@ -51,6 +52,7 @@ static void close_visitor(struct visitor *gone) {
   /* A job's child may still hold it. */
   shutdown(gone->fd, SHUT_RDWR);
   close(gone->fd);
+  if (gone->sink != gone->fd) close(gone->sink);
   free_buffer(&gone->in);
   free_buffer(&gone->out);
   *gone = (struct visitor){.fd = -1};
@@ -63,7 +65,7 @@ static void close_visitor(struct visitor *gone) {
 
 static void flush_visitor(struct visitor *to) {
   while (to->sent < to->out.length) {
-    ssize_t wrote = send(to->fd, to->out.bytes + to->sent, to->out.length - to->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t wrote = write(to->sink, to->out.bytes + to->sent, to->out.length - to->sent);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0 && errno == EAGAIN) break;
     if (wrote <= 0) return close_visitor(to);
@@ -192,7 +194,20 @@ static void admit(int listener) {
   for (struct visitor *one = visitors; one < visitors + MAX_VISITORS; one++)
     if (one != owner && (seat == NULL || one->since_us < seat->since_us)) seat = one;
   close_visitor(seat);
-  *seat = (struct visitor){.fd = fd, .since_us = now_us()};
+  *seat = (struct visitor){.fd = fd, .sink = fd, .since_us = now_us()};
+}
+
+/* The engine opens stdin only for whoever starts the container; nothing in here can reach either end. */
+static void admit_starter(void) {
+  struct stat input;
+  if (fstat(0, &input) != 0 || !S_ISFIFO(input.st_mode)) return;
+  struct visitor starter = {.fd = fcntl(0, F_DUPFD_CLOEXEC, 3), .sink = fcntl(1, F_DUPFD_CLOEXEC, 3), .since_us = now_us()};
+  int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (starter.fd < 0 || starter.sink < 0 || dup2(nothing, 0) != 0 || dup2(nothing, 1) != 1) exit(1);
+  close(nothing);
+  fcntl(starter.fd, F_SETFL, O_NONBLOCK);
+  fcntl(starter.sink, F_SETFL, O_NONBLOCK);
+  visitors[0] = starter;
 }
 
 static int listen_for_relays(void) {
@@ -223,12 +238,15 @@ _Noreturn void serve(uint32_t lease_ms) {
   signal(SIGPIPE, SIG_IGN);
   int listener = listen_for_relays();
   remember_folders();
+  admit_starter();
 
   for (;;) {
     struct pollfd polled[MAX_POLLED] = {{.fd = listener, .events = POLLIN}, {.fd = child_pipe[0], .events = POLLIN}};
     size_t count = 2;
-    for (struct visitor *one = visitors; one < visitors + MAX_VISITORS; one++)
-      polled[count++] = (struct pollfd){.fd = one->fd, .events = (short)(POLLIN | (one->out.length > 0 ? POLLOUT : 0))};
+    for (struct visitor *one = visitors; one < visitors + MAX_VISITORS; one++) {
+      polled[count++] = (struct pollfd){.fd = one->fd, .events = POLLIN};
+      polled[count++] = (struct pollfd){.fd = one->out.length > 0 ? one->sink : -1, .events = POLLOUT};
+    }
     size_t first_command = count;
     count += command_poll(polled + count);
     size_t first_job = count;
@@ -243,10 +261,9 @@ _Noreturn void serve(uint32_t lease_ms) {
     job_ready(polled + first_job, count - first_job);
     for (int i = 0; i < MAX_VISITORS; i++) {
       struct visitor *one = &visitors[i];
-      short events = polled[2 + i].revents;
-      if (one->fd < 0 || one->fd != polled[2 + i].fd) continue;
-      if (events & POLLOUT) flush_visitor(one);
-      if (one->fd >= 0 && (events & (POLLIN | POLLHUP | POLLERR))) hear(one);
+      if (one->fd < 0 || one->fd != polled[2 + 2 * i].fd) continue;
+      if (polled[3 + 2 * i].revents != 0) flush_visitor(one);
+      if (one->fd >= 0 && polled[2 + 2 * i].revents != 0) hear(one);
     }
     if (polled[0].revents != 0) admit(listener);
     command_timers();
