@@ -42,7 +42,7 @@ export interface Product {
   pidOf(daemon: 'server' | 'worker'): number;
   /** kill -9, and waits until it is gone. */
   kill(daemon: 'server' | 'worker'): Promise<void>;
-  /** Containers of this workspace's installation, by name. */
+  /** Containers of rollouts of this workspace's installation, by name. */
   containers(): Promise<string[]>;
   /** Everything of this workspace that runs or stands: containers, volumes, networks, processes. */
   leftovers(): Promise<string[]>;
@@ -87,7 +87,7 @@ export async function createProduct(wrap: string[] = []): Promise<Product> {
     async containers() {
       const { id } = await product.store();
       const engine = await connectEngine();
-      const filters = { label: toLabelFilters({ installation: id }) };
+      const filters = { label: toLabelFilters({ installation: id, role: 'rollout' }) };
       const listed = await engine.docker.listContainers({ all: true, filters });
       return listed.flatMap(({ Names }) => Names);
     },
@@ -97,12 +97,12 @@ export async function createProduct(wrap: string[] = []): Promise<Product> {
       const { docker } = await connectEngine();
       const filters = { label: toLabelFilters({ installation: id }) };
       const [containers, volumes, networks] = await Promise.all([
-        product.containers(),
+        docker.listContainers({ all: true, filters }),
         docker.listVolumes({ filters: JSON.stringify(filters) as never }),
         docker.listNetworks({ filters }),
       ]);
       return [
-        ...containers,
+        ...containers.flatMap(({ Names }) => Names),
         ...(volumes.Volumes ?? []).map(({ Name }) => `volume ${Name}`),
         ...networks.map(({ Name }) => `network ${Name}`),
         ...processesOf(folder).map((pid) => `process ${pid}`),
