@@ -1,6 +1,6 @@
 /** Soft verification's measure: the share of a target patch's changed lines that a produced patch contains. */
 
-import { LineBag } from './line-bag.ts';
+import { countCommon, LineList, toUnits } from './line-list.ts';
 import { changedLines, isBlank } from './patch.ts';
 
 /** `exact` reads the structure of the diff; `sera` gives what the reference implementation gives, its quirks included. */
@@ -27,53 +27,52 @@ export interface FileRecall extends RecallFigures {
 /** Compares two unified diffs as multisets of signed lines; files and positions do not matter. Linear in their length. */
 export function recall(target: string, produced: string, mode: RecallMode): RecallFigures {
   const eachLine = mode === 'exact' ? changedLines : seraLines;
-  const bag = new LineBag(target);
-  const counts = { matched: 0, targetLines: 0, producedLines: 0 };
-  eachLine(target, (start, end) => {
-    counts.targetLines += 1;
-    bag.add(start, end);
-  });
-  eachLine(produced, (start, end) => {
-    counts.producedLines += 1;
-    if (bag.take(produced, start, end)) counts.matched += 1;
-  });
-  return toFigures(counts);
+  const listOf = (patch: string) => {
+    const list = new LineList(toUnits(patch));
+    eachLine(patch, (start, end) => list.add(start, end));
+    return list;
+  };
+  return compare(listOf(target), listOf(produced));
 }
 
 /** The `exact` figures of every path that either patch changes, sorted by path: a line moved to another file counts here. */
 export function recallByFile(target: string, produced: string): FileRecall[] {
-  const byPath = new Map<string, Counts & { bag: LineBag }>();
-  const countsOf = (path: string) => {
+  const patches = { target, produced };
+  const units = { target: toUnits(target), produced: toUnits(produced) };
+  const byPath = new Map<string, Record<keyof typeof patches, LineList>>();
+  const listsOf = (path: string) => {
     const known = byPath.get(path);
     if (known) return known;
-    const fresh = { matched: 0, targetLines: 0, producedLines: 0, bag: new LineBag(target) };
+    const fresh = { target: new LineList(units.target), produced: new LineList(units.produced) };
     byPath.set(path, fresh);
     return fresh;
   };
-  changedLines(target, (start, end, { path }) => {
-    const counts = countsOf(path);
-    counts.targetLines += 1;
-    counts.bag.add(start, end);
-  }).forEach(({ path }) => countsOf(path));
-  changedLines(produced, (start, end, { path }) => {
-    const counts = countsOf(path);
-    counts.producedLines += 1;
-    if (counts.bag.take(produced, start, end)) counts.matched += 1;
-  }).forEach(({ path }) => countsOf(path));
+  for (const side of ['target', 'produced'] as const) {
+    const files = changedLines(patches[side], (start, end, { path }) =>
+      listsOf(path)[side].add(start, end),
+    );
+    // Also a file without a countable line is listed.
+    for (const { path } of files) listsOf(path);
+  }
   return [...byPath]
-    .map(([path, counts]) => ({ path, ...toFigures(counts) }))
+    .map(([path, lists]) => ({ path, ...compare(lists.target, lists.produced) }))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 // --- internal ---
 
-type Counts = Pick<RecallFigures, 'matched' | 'targetLines' | 'producedLines'>;
-
-function toFigures({ matched, targetLines, producedLines }: Counts): RecallFigures {
-  const share = targetLines === 0 ? null : matched / targetLines;
-  const precision = producedLines === 0 ? null : matched / producedLines;
-  const f1 = harmonicMean(share, precision);
-  return { recall: share, precision, f1, matched, targetLines, producedLines };
+function compare(target: LineList, produced: LineList): RecallFigures {
+  const matched = countCommon(target, produced);
+  const share = target.length === 0 ? null : matched / target.length;
+  const precision = produced.length === 0 ? null : matched / produced.length;
+  return {
+    recall: share,
+    precision,
+    f1: harmonicMean(share, precision),
+    matched,
+    targetLines: target.length,
+    producedLines: produced.length,
+  };
 }
 
 function harmonicMean(a: number | null, b: number | null): number | null {

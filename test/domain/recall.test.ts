@@ -126,6 +126,21 @@ describe('recall', () => {
       precision: 1,
     });
   });
+
+  test.each([
+    ['a letter', '+A', '+\u0141'],
+    ['an emoji', '+\u{1f600}', '+\u{1f601}'],
+    ['half a character', '+\ud800', '+\ud801'],
+  ])('tells lines apart that differ in %s, however it is stored', (_, one, other) => {
+    expect(recall(toPatch([one]), toPatch([other]), 'exact').matched).toBe(0);
+    expect(recall(toPatch([one, '+é']), toPatch([one]), 'exact').matched).toBe(1);
+  });
+
+  test('half a million lines without a counterpart match nothing, although some hashes are equal', () => {
+    const linesOf = (name: string) =>
+      Array.from({ length: 250_000 }, (_, index) => `+${name} ${Math.imul(index, 0x9e3779b1)}`);
+    expect(recall(toPatch(linesOf('a')), toPatch(linesOf('b')), 'exact').matched).toBe(0);
+  });
 });
 
 describe('recallByFile', () => {
