@@ -307,7 +307,7 @@ describe('a patch', () => {
       `${PAYLOAD}; printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9\n' 7 >model.bin; echo '*.bin filter=lfs diff=lfs merge=lfs -text' >.gitattributes; printf '[lfs]\n\turl = http://127.0.0.1:1/\n' >.lfsconfig; git config filter.lfs.process /testbed/payload.sh; git config filter.lfs.clean /testbed/payload.sh; git config filter.lfs.required true`,
     );
     expect(text).toContain(`+oid sha256:${'7'.padStart(64, '0')}\n+size 9\n`);
-    expect(text).not.toContain('pwned');
+    expect(text).not.toContain('b/pwned');
   });
 
   it('sees a deleted file whose name is not UTF-8', async () => {
