@@ -4,7 +4,7 @@ import { REPOSITORY_PATH } from '../domain/ids.ts';
 import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
 import { nameOfBase, SHOWN_OUTPUT_BYTES } from './base-image.ts';
 import { removeContainer, startContainer } from './container.ts';
-import { call, type Engine, isConnectionError } from './engine.ts';
+import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
 import { execute } from './exec.ts';
 import {
   CREATE_AGENT,
@@ -16,6 +16,9 @@ import {
 
 /** For each step that is ours: no repository's code runs in them, but large trees take time. */
 const STEP_TIMEOUT_MS = 10 * 60_000;
+
+const WHAT_IS_NEEDED =
+  'Add bash, git, util-linux, coreutils and findutils to the image, or name another one.';
 
 export interface PrepareSpec extends ImageSpec {
   baseId: string;
@@ -35,10 +38,11 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
     });
     return started.container;
   };
+  await refuseVolumes(engine, spec);
   let container: string | undefined;
   try {
     container = await start(spec.setup.length > 0);
-    const tools = await runScript(engine, container, FIND_TOOLS, 'sh');
+    const tools = await findTools(engine, container, nameOfBase(spec.base));
     if (!tools.output.includes('complete')) {
       if (spec.setup.length === 0) {
         await removeContainer(engine, container);
@@ -107,6 +111,34 @@ async function runScript(
   return { exitCode, output: output.toString('utf8') };
 }
 
+/** What lies on a volume is in no image: the repository would be gone from it. */
+async function refuseVolumes(engine: Engine, spec: PrepareSpec): Promise<void> {
+  const { Config } = await call('image inspect', () =>
+    engine.docker.getImage(spec.baseId).inspect(),
+  );
+  const volume = Object.keys(Config.Volumes ?? {}).find((path) =>
+    `${path}/`.startsWith(`${REPOSITORY_PATH}/`),
+  );
+  if (volume === undefined) return;
+  throw new ImageError(
+    'build-failed',
+    `The image ${nameOfBase(spec.base)} declares VOLUME ${volume}, where the repository is to be. Name another image, or make one without it.`,
+  );
+}
+
+/** Throws ImageError for an image without a shell: its container ends at once, or says that there is no such program. */
+async function findTools(engine: Engine, container: string, base: string): Promise<ScriptResult> {
+  const tools = await runScript(engine, container, FIND_TOOLS, 'sh').catch((error: unknown) => {
+    if (statusOf(error) !== 409) throw error;
+    return undefined;
+  });
+  if (tools !== undefined && /^(missing|complete)/m.test(tools.output)) return tools;
+  throw new ImageError(
+    'build-failed',
+    `The image ${base} has no /bin/sh to start with. ${WHAT_IS_NEEDED}`,
+  );
+}
+
 async function installTools(
   engine: Engine,
   container: string,
@@ -123,7 +155,7 @@ async function installTools(
   throw new ImageError(
     'build-failed',
     `The image ${base} lacks what a sandbox needs (${missing.replace('missing ', '')}), and ${why}. ` +
-      'Add bash, git, util-linux, coreutils and findutils to the image, or name another one.',
+      WHAT_IS_NEEDED,
   );
 }
 

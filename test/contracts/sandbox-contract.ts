@@ -64,7 +64,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         expect(output).toBe([1, 2, 3, 4, 5].map((i) => `out${i}\nerr${i}\n`).join(''));
       });
 
-      it('gives the same text as plain bash for every snippet', async () => {
+      it('F8: gives the same text as plain bash for every snippet', async () => {
         for (const snippet of SNIPPETS) {
           const { output, exitCode } = await run(snippet);
           // Only where a syntax error was found is told differently.
@@ -73,7 +73,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         }
       }, 120_000);
 
-      it('runs a command of a megabyte', async () => {
+      it('F8: runs a command of a megabyte', async () => {
         const text = 'x'.repeat(1024 ** 2);
         expect(await run(`text='${text}'; echo \${#text}`)).toMatchObject({
           exitCode: 0,
@@ -96,7 +96,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         'exited 0 5 0 100\\n',
         '\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x05hello',
         'COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT',
-      ])('is not misled by %s in the output', async (marker) => {
+      ])('F7, T47: is not misled by %s in the output', async (marker) => {
         const result = await run(`printf 'before ${marker} after'; printf '${marker}' >&2; exit 5`);
         expect(result.exitCode).toBe(5);
         expect(result.output).toMatch(/^before .* after/s);
@@ -139,7 +139,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         },
       );
 
-      it('counts many tiny writes', async () => {
+      it('T17: counts many tiny writes', async () => {
         const { outputBytes, output } = await run(
           'for ((i = 0; i < 20000; i++)); do echo x; done',
           { maxOutputBytes: 100 },
@@ -148,7 +148,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         expect(output.endsWith('x\nx\n')).toBe(true);
       });
 
-      it('answers a program that asks for input with its end', async () => {
+      it('T60: answers a program that asks for input with its end', async () => {
         expect(await run('read -r line; echo "code $?"; cat; echo end')).toMatchObject({
           output: 'code 1\nend\n',
         });
@@ -231,7 +231,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         ['printf() { exit 9; }; pwd() { exit 9; }; export -f printf pwd', 'ok\n'],
         ['export BASH_ENV=/nowhere ENV=/nowhere SHELLOPTS', 'ok\n'],
         ['mkdir -p gone; cd gone; rmdir ../gone', 'ok\n'],
-      ])('goes on after %s', async (command, output) => {
+      ])('F6: goes on after %s', async (command, output) => {
         expect((await session(command, 'echo ok')).output).toBe(output);
       });
 
@@ -335,7 +335,7 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
         expect(await sandbox.readFile('/testbed/folder', 10)).toEqual({ kind: 'directory' });
       });
 
-      it('refuses a pipe at once', async () => {
+      it('T26: refuses a pipe at once', async () => {
         await run('mkfifo pipe');
         expect(await sandbox.readFile('/testbed/pipe', 10)).toMatchObject({ kind: 'refused' });
       });

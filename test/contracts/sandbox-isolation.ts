@@ -27,7 +27,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
 
     const processes = `for status in /proc/[0-9]*/status; do grep -q '^Uid:.1000' "$status" && grep '^Name:' "$status"; done 2>/dev/null | grep -cv -e bash -e grep`;
 
-    it('kills everything a timed-out command started, whatever it did to escape', async () => {
+    it('F4, T55: everything a timed-out command started is killed, whatever it did to escape', async () => {
       const result = await run(
         `trap '' TERM INT HUP
    setsid sleep 1000 &
@@ -48,7 +48,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       ['(while :; do echo noise; sleep 0.01; done) & echo kept >&2; sleep 0.2', ''],
       ['yes >/dev/null &', ''],
       ['yes & sleep 0.1', ''],
-    ])('returns at once after %s and goes on', async (command, output) => {
+    ])('F5: returns at once after %s and goes on', async (command, output) => {
       const result = await run(command, { maxOutputBytes: 1000 });
       expect(result).toMatchObject({ end: 'exited', exitCode: 0 });
       expect(result.durationMs).toBeLessThan(2000);
@@ -58,14 +58,14 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       expect(Date.now() - started).toBeLessThan(3000);
     });
 
-    it('tells of processes that a command left, and not of those that were there', async () => {
+    it('F5: tells of processes that a command left, and not of those that were there', async () => {
       await run('sleep 30', { timeoutMs: 200 });
       expect((await run('sleep 600 & echo x')).background).toBe(true);
       expect((await run('echo y')).background).toBe(false);
       await run('sleep 30', { timeoutMs: 200 });
     });
 
-    it('keeps a flood of output from everything outside', async () => {
+    it('F14, T17: keeps a flood of output from everything outside', async () => {
       const before = process.memoryUsage().rss;
       const result = await run('yes', { timeoutMs: 3000, maxOutputBytes: 32 * 1024 });
       expect(result.end).toBe('timed-out');
@@ -74,7 +74,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       expect(process.memoryUsage().rss - before).toBeLessThan(50 * 1024 ** 2);
     });
 
-    it('names a command whose process the kernel killed for memory', async () => {
+    it('T13: names a command whose process the kernel killed for memory', async () => {
       expect((await run(`python3 -c 'x = b"x" * (2 * 1024 ** 3)'`)).end).toBe('oom');
       expect(await run('echo ok')).toMatchObject({ end: 'exited', output: 'ok\n' });
     });
@@ -84,12 +84,12 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       await run('rm -f /dev/shm/full');
     });
 
-    it('survives a fork bomb', async () => {
+    it('T12: survives a fork bomb', async () => {
       await run(':(){ :|:& };:', { timeoutMs: 3000 });
       expect(await run('echo ok')).toMatchObject({ end: 'exited', output: 'ok\n' });
     });
 
-    it('runs commands as a user without rights, groups or a network', async () => {
+    it('T2: runs commands as a user without rights, groups or a network', async () => {
       const { output } = await run(
         `id; grep -E '^(CapEff|CapPrm|CapInh|CapAmb|NoNewPrivs)' /proc/self/status; cat /proc/net/dev | grep -c :; kill -9 1; kill -9 -1; echo still`,
       );
@@ -118,7 +118,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       expect(output).not.toMatch(/KEY|TOKEN|SECRET|HOSTNAME/);
     });
 
-    it('does not let a command write where its result is kept', async () => {
+    it('T22: does not let a command write where its result is kept', async () => {
       const result = await run(
         'cd /run/twinpatch && for f in */answer */done */head */exit */kill */eof; do echo "exited 0 0 0 1" >"$f"; done; touch /run/twinpatch/x; rm -rf /run/twinpatch/*; exit 4',
       );
@@ -126,7 +126,7 @@ export function describeIsolation(name: string, start: () => Promise<Sandbox>): 
       expect(result.output).toContain('Permission denied');
     });
 
-    it('reads with the rights of the agent, and files only', async () => {
+    it('T23: reads with the rights of the agent, and files only', async () => {
       expect(await sandbox.readFile('/etc/shadow', 10)).toMatchObject({
         kind: 'refused',
         reason: 'Permission denied',

@@ -55,11 +55,11 @@ describe('readPatch', () => {
       `diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n${hunk}`.replaceAll('\n', '\r\n'),
       { path: 'x.py', added: 2 },
     ],
-  ])('names and counts a file that is %s', (_what, patch, expected) => {
+  ])('T49: names and counts a file that is %s', (_what, patch, expected) => {
     expect(readPatch(patch)).toMatchObject([expected]);
   });
 
-  test('content that looks like a header of another file stays content', () => {
+  test('T49: content that looks like a header of another file stays content', () => {
     const patch =
       '--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n--- a/y\n+++ b/y\n-@@ -1 +1 @@\n+diff --git a/z b/z\n';
     expect(readPatch(patch)).toMatchObject([{ path: 'x', added: 2, removed: 2 }]);

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { FileWriteRefused } from '../../domain/ports.ts';
 import { toFrame, REQUEST, WIRE_VERSION } from '../../sandbox/wire.ts';
 import { count } from '../support/counts.ts';
+import { LIMITS } from '../support/sandbox-fixture.ts';
 import { openSuite, run, say, type TestSandbox } from '../support/sandbox-suite.ts';
 
 /** What the agent would leave in a file that is not its own. */

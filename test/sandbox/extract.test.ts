@@ -94,55 +94,58 @@ const SEEN = '-one = 1\n+one = 100\n two = 2\n';
 
 describe('what a sandbox tells git to run is never run, and its change is seen:', () => {
   it.each([
-    ['core.fsmonitor', 'git config core.fsmonitor /home/agent/payload'],
+    ['T29: core.fsmonitor', 'git config core.fsmonitor /home/agent/payload'],
     [
-      'a hook',
+      'T30: a hook',
       'cp /home/agent/payload .git/hooks/post-index-change; cp /home/agent/payload .git/hooks/pre-commit',
     ],
     [
-      'core.hooksPath',
+      'T30: core.hooksPath',
       'mkdir /home/agent/hooks; cp /home/agent/payload /home/agent/hooks/post-index-change; git config core.hooksPath /home/agent/hooks',
     ],
-    ['diff.external', 'git config diff.external /testbed/payload.sh'],
+    ['T31: diff.external', 'git config diff.external /testbed/payload.sh'],
     [
-      'a textconv',
+      'T31: a textconv',
       'git config diff.evil.textconv /testbed/payload.sh; echo "* diff=evil" >.gitattributes',
     ],
     [
-      'a diff driver',
+      'T31: a diff driver',
       'git config diff.evil.command /testbed/payload.sh; echo "* diff=evil" >.gitattributes',
     ],
     [
-      'include.path',
+      'T33: include.path',
       'printf "[core]\\n\\tfsmonitor = /testbed/payload.sh\\n" >evil.cfg; git config include.path ../evil.cfg',
     ],
     [
-      'the fsmonitor of an embedded repository',
+      'T34: the fsmonitor of an embedded repository',
       'git init -q nested; git -C nested config core.fsmonitor /testbed/payload.sh; echo in >nested/file.txt',
     ],
     [
-      'a .git file that leads elsewhere',
+      'T33: a .git file that leads elsewhere',
       'mv .git /home/agent/other; echo "gitdir: /home/agent/other" >.git; git config core.worktree /testbed; git config core.fsmonitor /testbed/payload.sh',
     ],
-    ['gpg.program', 'git config gpg.program /testbed/payload.sh; git config commit.gpgsign true'],
     [
-      'core.sshCommand',
+      'T30: gpg.program',
+      'git config gpg.program /testbed/payload.sh; git config commit.gpgsign true',
+    ],
+    [
+      'T33: core.sshCommand',
       'git config core.sshCommand /testbed/payload.sh; git remote add origin ssh://host/x',
     ],
     [
-      'filter.clean',
+      'T32: filter.clean',
       'git config filter.evil.clean /testbed/payload.sh; git config filter.evil.smudge /testbed/payload.sh; echo "* filter=evil" >.gitattributes',
     ],
     [
-      'filter.process',
+      'T32: filter.process',
       'git config filter.evil.process /testbed/payload.sh; git config filter.evil.required true; echo "* filter=evil" >.gitattributes',
     ],
     [
-      'core.pager',
+      'T31: core.pager',
       'git config core.pager /testbed/payload.sh; git config pager.diff /testbed/payload.sh',
     ],
     [
-      'an alias',
+      'T33: an alias',
       'git config alias.diff "!/testbed/payload.sh"; git config alias.fast-import "!/testbed/payload.sh"',
     ],
   ])('%s', async (_vector, command) => {
@@ -173,8 +176,12 @@ describe('what a sandbox does to hide a change does not hide it:', () => {
       `sed -i 's/one = 1/one = 2/' a.py; touch -d @946684800 a.py; sed -i 's/one = 2/one = 100/' a.py; touch -d @946684800 a.py`,
     ],
     [
-      'a git that lies',
+      'T45: a git that lies',
       `${CHANGE}; mkdir -p /home/agent/bin; printf '#!/bin/sh\\nexit 0\\n' >/home/agent/bin/git; chmod +x /home/agent/bin/git`,
+    ],
+    [
+      'T45: tools of the same names, and startup files of its own',
+      `${CHANGE}; for tool in git bash sh cat cp mkdir; do printf '#!/bin/sh\nexit 0\n' >$tool; chmod +x $tool; done; echo 'exit 0' | tee /home/agent/.bashrc >/home/agent/.profile; export BASH_ENV=/home/agent/.bashrc PATH=/testbed LD_PRELOAD=/testbed/git`,
     ],
     [
       'attributes',
@@ -189,7 +196,7 @@ describe('what a sandbox does to hide a change does not hide it:', () => {
     ['a rule in .gitignore', 'echo "*" >.gitignore; echo new >new.py'],
     ['a rule in a folder of its own', 'mkdir pkg; echo "*" >pkg/.gitignore; echo new >pkg/new.py'],
     [
-      'a nested repository',
+      'T34, T49: a nested repository',
       'mkdir sub; echo new >sub/new.py; git init -q sub; git -C sub add -A; git -C sub -c user.name=a -c user.email=a@b commit -qm x',
     ],
     ['the -diff attribute of the snapshot', 'echo new >new.gen'],
@@ -199,7 +206,7 @@ describe('what a sandbox does to hide a change does not hide it:', () => {
     expect(text).not.toMatch(/\.git\/(config|HEAD)/);
   });
 
-  it('a process that goes on writing after the end', async () => {
+  it('T46: a process that goes on writing after the end', async () => {
     await after(
       `setsid bash -c 'while :; do echo $RANDOM >flip.txt; done' >/dev/null 2>&1 & ${CHANGE}`,
       async (sandbox) => {
@@ -230,7 +237,7 @@ describe('a patch', () => {
     ).toEqual({ kind: 'empty' });
   });
 
-  it('rebuilds the tree when it is applied to the snapshot, whatever was done to it', async () => {
+  it('T49: rebuilds the tree when it is applied to the snapshot, whatever was done to it', async () => {
     const change = [
       `${CHANGE}; rm b.txt`,
       `printf 'c\\r\\n' >>crlf.txt; printf 'x' >>no-eol.txt; printf 'new, no newline' >n.txt`,
@@ -282,6 +289,27 @@ describe('a patch', () => {
     });
   });
 
+  it('T28: holds of modes only whether a file can be run', async () => {
+    const text = await textOf(
+      `chmod 4755 a.py; chmod 2777 b.txt; chmod 6000 file; chmod 1755 dir/one; chmod 0 no-eol.txt; python3 -c "import os; os.setxattr('crlf.txt', 'user.x', b'x')"`,
+    );
+    expect(text.match(/^(diff|old|new) .*$/gm)).toEqual(
+      ['a.py', 'b.txt', 'dir/one'].flatMap((path) => [
+        `diff --git a/${path} b/${path}`,
+        'old mode 100644',
+        'new mode 100755',
+      ]),
+    );
+  });
+
+  it('T35: holds a pointer to a large file as the text it is, and asks nobody for more', async () => {
+    const text = await textOf(
+      `${PAYLOAD}; printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9\n' 7 >model.bin; echo '*.bin filter=lfs diff=lfs merge=lfs -text' >.gitattributes; printf '[lfs]\n\turl = http://127.0.0.1:1/\n' >.lfsconfig; git config filter.lfs.process /testbed/payload.sh; git config filter.lfs.clean /testbed/payload.sh; git config filter.lfs.required true`,
+    );
+    expect(text).toContain(`+oid sha256:${'7'.padStart(64, '0')}\n+size 9\n`);
+    expect(text).not.toContain('b/pwned');
+  });
+
   it('sees a deleted file whose name is not UTF-8', async () => {
     const key = `${installation}-latin`;
     const latin = await prepareTree(
@@ -321,7 +349,7 @@ describe('a patch', () => {
     expect(patch.kind === 'patch' && patch.facts).toHaveLength(70);
   });
 
-  it('passes git apply outside the sandbox, too', async () => {
+  it('T49: passes git apply outside the sandbox, too', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'twinpatch-apply-'));
     try {
       await writeFile(join(folder, 'a.py'), TREE['a.py']);
@@ -347,7 +375,7 @@ describe('a cap', () => {
       /more than 20 folders deep/,
     ],
     ['the length of the patch', 'echo x >x.txt', { maxBytes: 1 }, /more than 1 bytes/],
-  ])('on %s refuses the whole patch', async (_what, command, caps, reason) => {
+  ])('T18: on %s refuses the whole patch', async (_what, command, caps, reason) => {
     expect(await patchOf(`${CHANGE}; ${command}`, caps)).toEqual({
       kind: 'oversized',
       reason: expect.stringMatching(reason),

@@ -67,7 +67,7 @@ afterAll(async () => {
 });
 
 describe('a prepared image', () => {
-  it('holds one commit of exactly the tree, and nothing of any earlier history', async () => {
+  it('T50: holds one commit of exactly the tree, and nothing of any earlier history', async () => {
     const { imageId } = await images.prepare(
       specOf({
         'a.py': 'print(1)\n',
@@ -109,7 +109,7 @@ describe('a prepared image', () => {
     });
   });
 
-  it('belongs to the agent, who can commit in it', async () => {
+  it('T36: belongs to the agent, who can commit in it', async () => {
     const { imageId } = await images.prepare(specOf({ 'a.txt': 'a\n' }), signal);
     await inside(imageId, async (run) => {
       expect(
@@ -134,7 +134,7 @@ describe('a prepared image', () => {
     expect(second).toBe(first);
   });
 
-  it('keeps no cache of earlier runs and no time of change', async () => {
+  it('T51: keeps no cache of earlier runs and no time of change', async () => {
     const { imageId } = await images.prepare(
       specOf(
         {
@@ -160,7 +160,7 @@ describe('a prepared image', () => {
     });
   });
 
-  it('leaves a fresh sandbox without any change against it', async () => {
+  it('T51: leaves a fresh sandbox without any change against it', async () => {
     const { imageId } = await images.prepare(specOf({ 'a.txt': 'a\n' }), signal);
     const sandbox = await sandboxes.start(
       {
@@ -181,7 +181,7 @@ describe('a prepared image', () => {
 });
 
 describe('preparing', () => {
-  it('builds once for callers of the same key, and not at all when it is there', async () => {
+  it('F16: builds once for callers of the same key, and not at all when it is there', async () => {
     let snapshots = 0;
     const spec = specOf({});
     spec.snapshot = async () => {
@@ -226,7 +226,7 @@ describe('preparing', () => {
     expect((await sandboxes.list()).filter(({ labels }) => labels.role === 'prepare')).toEqual([]);
   });
 
-  it('ends a set-up that takes too long', async () => {
+  it('T61: ends a set-up that takes too long', async () => {
     const work = images.prepare(
       specOf({ 'a.txt': 'a\n' }, { setup: ['sleep 300'], setupTimeoutMs: 1500 }),
       signal,

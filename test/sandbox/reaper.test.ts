@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 describe('reaping', () => {
-  it('removes what nobody owns of this installation, and nothing of its neighbour', async () => {
+  it('F3: removes what nobody owns of this installation, and nothing of its neighbour', async () => {
     await Promise.all([
       ours.start(spec('one', 'a'), signal),
       ours.start(spec('one', 'b'), signal),
@@ -52,7 +52,7 @@ describe('reaping', () => {
     expect(await names(theirs)).toEqual(['one/a/rollout-1.1']);
   });
 
-  it('spares a container that only looks like ours', async () => {
+  it('T59: spares a container that only looks like ours', async () => {
     const lookalike = await engine.docker.createContainer({
       Image: imageId,
       Cmd: ['sleep', '60'],
@@ -80,7 +80,7 @@ describe('reaping', () => {
 });
 
 describe('starting', () => {
-  it('replaces what an earlier try of the same rollout left', async () => {
+  it('F17: replaces what an earlier try of the same rollout left', async () => {
     const first = await ours.start(spec('again', 'a'), signal);
     const second = await ours.start(spec('again', 'a'), signal);
     expect(second.ref.container).not.toBe(first.ref.container);
@@ -112,7 +112,7 @@ describe('starting', () => {
     expect(await ours.find('find/none/rollout-1.1', 2, LIMITS)).toBeUndefined();
   });
 
-  it('leaves no container when it is called off', async () => {
+  it('F2: leaves no container when it is called off', async () => {
     const abort = new AbortController();
     const work = ours.start(spec('off', 'a'), abort.signal);
     setTimeout(() => abort.abort(new Error('drained')), 60);
