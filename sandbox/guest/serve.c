@@ -161,13 +161,7 @@ static void handle(struct visitor *from, struct frame *frame) {
   free_buffer(&reply);
 }
 
-static void hear(struct visitor *from) {
-  static uint8_t bytes[64 * 1024];
-  ssize_t got = read(from->fd, bytes, sizeof bytes);
-  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (got <= 0) return close_visitor(from);
-  put_bytes(&from->in, bytes, (size_t)got);
-  if (from->in.failed) return close_visitor(from);
+static void handle_all(struct visitor *from) {
   size_t done = 0;
   while (from->fd >= 0) {
     struct frame frame;
@@ -178,6 +172,15 @@ static void hear(struct visitor *from) {
     done += (size_t)size;
   }
   if (from->fd >= 0 && done > 0) drop_front(&from->in, done);
+}
+
+static void hear(struct visitor *from) {
+  static uint8_t bytes[64 * 1024];
+  ssize_t got = read(from->fd, bytes, sizeof bytes);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got > 0) put_bytes(&from->in, bytes, (size_t)got);
+  if (got <= 0 || from->in.failed) close_visitor(from);
+  else handle_all(from);
 }
 
 static void admit(int listener) {
