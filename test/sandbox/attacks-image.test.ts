@@ -17,8 +17,7 @@ let keys = 0;
 const prepare = async (dockerfile: string, setup: string[] = []) => {
   const spec = {
     key: `${installation}-${keys++}`,
-    base: BASE_IMAGE,
-    dockerfile,
+    base: { dockerfile },
     snapshot: async () => toTar({ 'a.txt': 'a\n' }),
     setup,
     limits: LIMITS,
