@@ -1,6 +1,5 @@
 /** Attacks on the guest of a sandbox, and on files through it. The numbers are those of docs/security.md. */
 
-import { LIMITS } from '../support/sandbox-fixture.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { FileWriteRefused } from '../../domain/ports.ts';

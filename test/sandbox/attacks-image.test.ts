@@ -17,8 +17,7 @@ let keys = 0;
 const prepare = async (dockerfile: string, setup: string[] = []) => {
   const spec = {
     key: `${installation}-${keys++}`,
-    base: BASE_IMAGE,
-    dockerfile,
+    base: { dockerfile },
     snapshot: async () => toTar({ 'a.txt': 'a\n' }),
     setup,
     limits: LIMITS,
@@ -79,7 +78,7 @@ RUN rm -rf /tmp && mkdir -m 700 /home/agent`,
     [
       'no shell at all',
       `FROM scratch\nCOPY --from=${BASE_IMAGE} /etc/hostname /x\n`,
-      /no \/bin\/sh.*environment\.image/,
+      /no \/bin\/sh.*name another one/,
     ],
     [
       'no bash and no way to install it',

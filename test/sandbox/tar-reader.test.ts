@@ -12,7 +12,7 @@ async function toArchive(...headers: Header[]): Promise<Buffer> {
   const pack = tar.pack();
   for (const header of headers) pack.entry(header, header.type === undefined ? 'content' : '');
   pack.finalize();
-  return buffer(pack as unknown as Readable);
+  return buffer(pack);
 }
 
 async function read(archive: Buffer, chunkBytes = archive.length): Promise<[string, string][]> {
