@@ -78,7 +78,7 @@ RUN rm -rf /tmp && mkdir -m 700 /home/agent`,
     [
       'no shell at all',
       `FROM scratch\nCOPY --from=${BASE_IMAGE} /etc/hostname /x\n`,
-      /no \/bin\/sh.*environment\.image/,
+      /no \/bin\/sh.*name another one/,
     ],
     [
       'no bash and no way to install it',
