@@ -104,6 +104,23 @@ describe('files', () => {
     expect((await run('echo ok')).output).toBe('ok\n');
   });
 
+  it('that are asked for meanwhile cost no command its processes, when it has all there may be', async () => {
+    const command = run(`python3 -c 'import os, time
+while True:
+    try:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+    except BlockingIOError:
+        break
+time.sleep(3)
+print("alive")'`);
+    await sleep(1000);
+    const read = sandbox.readFile('/testbed/a.txt', 10).catch(String);
+    expect(await command).toMatchObject({ exitCode: 0, output: 'alive\n' });
+    await read;
+  });
+
   it('that are larger than an answer are read as far as one holds', async () => {
     await run('truncate -s 100M large');
     const read = await sandbox.readFile('/testbed/large', 2 ** 32);
