@@ -122,7 +122,7 @@ export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
       return {
         async during(command) {
           let isLooking = false;
-          const timer = setInterval(() => {
+          const look = () => {
             if (isLooking) return;
             isLooking = true;
             lookAt()
@@ -132,7 +132,10 @@ export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
                   throw error;
               })
               .finally(() => (isLooking = false));
-          }, LOOK_EVERY_MS);
+          };
+          // What the first command writes before its second look counts, too.
+          if (before === undefined) look();
+          const timer = setInterval(look, LOOK_EVERY_MS);
           try {
             return await command;
           } finally {

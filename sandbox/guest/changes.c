@@ -115,6 +115,32 @@ static int open_closed(int parent, const char *name, int flags, mode_t needed) {
   return fd;
 }
 
+struct entries {
+  DIR *names;
+  struct stat folder;
+  bool was_closed;
+};
+
+/* Opens a folder for looking at its entries, also one that the agent closed to itself. */
+static bool open_entries(struct entries *to, int parent, const char *name) {
+  int fd = open_closed(parent, name, O_RDONLY | O_DIRECTORY, 0700);
+  to->names = fd < 0 ? NULL : fdopendir(fd);
+  if (to->names == NULL || fstat(fd, &to->folder) != 0) {
+    if (to->names != NULL) closedir(to->names);
+    else close_fd(&fd);
+    return false;
+  }
+  /* Names may be read without the right to look at what they name. */
+  mode_t mode = to->folder.st_mode;
+  to->was_closed = (mode & 0100) == 0 && to->folder.st_uid == agent.uid && fchmod(fd, (mode | 0700) & 07777) == 0;
+  return true;
+}
+
+static void close_entries(struct entries *open) {
+  if (open->was_closed) fchmod(dirfd(open->names), open->folder.st_mode & 07777);
+  closedir(open->names);
+}
+
 struct walk {
   struct buffer *reply;
   char *path;
@@ -151,21 +177,14 @@ static void changes_below(struct walk *walk, int parent, const char *name, uint6
     walk->reply->failed = true;
     return;
   }
-  int fd = open_closed(parent, name, O_RDONLY | O_DIRECTORY, 0700);
-  struct stat folder;
-  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-  if (entries == NULL || fstat(fd, &folder) != 0) {
-    if (entries != NULL) closedir(entries);
-    else if (fd >= 0) close(fd);
-    return;
-  }
+  struct entries entries;
+  if (!open_entries(&entries, parent, name)) return;
+  int fd = dirfd(entries.names);
   /* A folder that was moved here brings its entries along, whose own change times are old. */
-  bool is_moved = is_new || !is_remembered(hash, folder.st_ino);
-  bool is_told = is_moved || is_changed(&folder);
+  bool is_moved = is_new || !is_remembered(hash, entries.folder.st_ino);
+  bool is_told = is_moved || is_changed(&entries.folder);
   if (is_told) put_record(walk, 'D', true, 0);
-  /* Names may be read without the right to look at what they name. */
-  bool is_closed = (folder.st_mode & 0100) == 0 && folder.st_uid == agent.uid && fchmod(fd, (folder.st_mode | 0700) & 07777) == 0;
-  for (struct dirent *entry; !walk->reply->failed && (entry = readdir(entries)) != NULL;) {
+  for (struct dirent *entry; !walk->reply->failed && (entry = readdir(entries.names)) != NULL;) {
     struct stat file;
     if (is_dots(entry->d_name) || strcmp(entry->d_name, ".git") == 0) continue;
     if (fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
@@ -176,8 +195,7 @@ static void changes_below(struct walk *walk, int parent, const char *name, uint6
     if (S_ISDIR(file.st_mode)) changes_below(walk, fd, entry->d_name, hash_path(hash, entry->d_name), is_moved, depth + 1);
     walk->length = length;
   }
-  if (is_closed) fchmod(fd, folder.st_mode & 07777);
-  closedir(entries);
+  close_entries(&entries);
 }
 
 void list_changes(struct reader *body, struct buffer *reply) {
@@ -248,24 +266,20 @@ void fetch_files(struct reader *body, struct buffer *reply) {
 }
 
 static void usage_below(int parent, const char *name, dev_t device, uint64_t *bytes, uint64_t *inodes, int depth) {
-  int fd = open_folder(parent, name);
-  struct stat file;
-  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-  if (entries == NULL) {
-    if (fd >= 0) close(fd);
-    return;
-  }
-  if (fstat(fd, &file) == 0 && file.st_dev == device) {
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
-      if (is_dots(entry->d_name) || fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
-      if (is_changed(&file)) {
-        *bytes += (uint64_t)file.st_blocks * 512 / (file.st_nlink > 1 && !S_ISDIR(file.st_mode) ? file.st_nlink : 1);
-        *inodes += 1;
-      }
-      if (S_ISDIR(file.st_mode) && depth < MAX_DEPTH) usage_below(fd, entry->d_name, device, bytes, inodes, depth + 1);
+  struct entries entries;
+  if (!open_entries(&entries, parent, name)) return;
+  int fd = dirfd(entries.names);
+  for (struct dirent *entry; (entry = readdir(entries.names)) != NULL;) {
+    struct stat file;
+    if (is_dots(entry->d_name) || fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (is_changed(&file)) {
+      *bytes += (uint64_t)file.st_blocks * 512 / (file.st_nlink > 1 && !S_ISDIR(file.st_mode) ? file.st_nlink : 1);
+      *inodes += 1;
     }
+    if (S_ISDIR(file.st_mode) && file.st_dev == device && depth < MAX_DEPTH)
+      usage_below(fd, entry->d_name, device, bytes, inodes, depth + 1);
   }
-  closedir(entries);
+  close_entries(&entries);
 }
 
 void measure_usage(struct reader *body, struct buffer *reply) {

@@ -201,6 +201,8 @@ static bool is_alone(const struct command *command) {
   return true;
 }
 
+bool is_command_running(void) { return !is_alone(NULL); }
+
 /* Ends a command whose shell has ended, as soon as its output has, or after a short while: what it left running may hold the
  * output open for ever. */
 static void settle(struct command *command) {

@@ -57,7 +57,7 @@ struct process_set {
   size_t count;
 };
 bool scan_processes(struct process_set *known, pid_t session);
-/* As fork. Where the agent left no process to be had, what it left is killed first. */
+/* As fork. Where commands that are over left no process to be had, what they left is killed first. */
 pid_t fork_anyway(void);
 /* True for a process that the engine started beside us: root's, and of no parent in here. */
 bool is_from_engine(pid_t pid, uid_t uid);
@@ -103,6 +103,7 @@ void close_shell(struct shell *shell);
 void run_command(uint32_t tag, struct reader *body);
 void acknowledge_command(struct reader *body);
 void shell_reaped(pid_t pid, int status);
+bool is_command_running(void);
 /* No command, finished or not, will be answered to the connection that ended. */
 void forget_waiters(void);
 /* Descriptors to wait for, and what to do with them; when the timers want to be called at the latest, or UINT64_MAX. */

@@ -104,7 +104,7 @@ void kill_agent(void) {
 
 pid_t fork_anyway(void) {
   pid_t pid = fork();
-  if (pid >= 0 || errno != EAGAIN) return pid;
+  if (pid >= 0 || errno != EAGAIN || is_command_running()) return pid;
   kill_agent();
   reap_children();
   return fork();

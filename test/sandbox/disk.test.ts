@@ -58,6 +58,12 @@ describe('what a sandbox writes', () => {
       'for i in 1 2 3; do head -c 60M /dev/zero >f$i; done; sleep 50',
     ],
     [
+      'T15',
+      'bytes in a closed folder',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      'mkdir closed; for i in 1 2 3; do head -c 60M /dev/zero >closed/f$i; done; chmod 000 closed; sleep 50',
+    ],
+    [
       'T14',
       'files',
       { maxDiskFiles: 2000 },

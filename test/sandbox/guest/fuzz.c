@@ -160,7 +160,7 @@ static void put_any_text(struct buffer *to) {
 
 static void put_request(struct buffer *to) {
   struct buffer body = {0};
-  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_USAGE));
+  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_LIMIT));
   uint32_t count = below(4);
   switch (type) {
     case REQUEST_HELLO:
