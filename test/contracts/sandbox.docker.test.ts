@@ -14,7 +14,8 @@ let started = 0;
 
 afterAll(async () => {
   await sandboxes.removeAll();
-  await sandboxes.removeImages([imageId]);
+  await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
+  await sandboxes.removeVolumes();
 });
 
 const start = () =>

@@ -53,7 +53,8 @@ let started = 0;
 afterAll(async () => {
   await sandboxes.close();
   await sandboxes.removeAll();
-  await sandboxes.removeImages([imageId]);
+  await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
+  await sandboxes.removeVolumes();
 });
 
 async function after<T>(

@@ -68,6 +68,7 @@ describe('what is left', () => {
     await sandbox.close();
     expect((await volumes()).filter((name) => !before.includes(name))).toEqual([]);
     await suite.sandboxes.removeAll();
+    await suite.sandboxes.removeImages([Id]);
   });
 });
 

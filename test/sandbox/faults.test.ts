@@ -46,7 +46,8 @@ beforeEach(async () => {
 afterEach(() => sandbox.close());
 afterAll(async () => {
   await sandboxes.removeAll();
-  await sandboxes.removeImages([imageId]);
+  await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
+  await sandboxes.removeVolumes();
 });
 
 describe('a sandbox that breaks', () => {

@@ -64,6 +64,7 @@ async function inside<T>(
 afterAll(async () => {
   await sandboxes.removeAll();
   await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
+  await sandboxes.removeVolumes();
 });
 
 describe('a prepared image', () => {

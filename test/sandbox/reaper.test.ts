@@ -25,6 +25,7 @@ const names = async (sandboxes: typeof ours) =>
 afterAll(async () => {
   await Promise.all([ours.removeAll(), theirs.removeAll()]);
   await ours.removeImages([imageId]);
+  await Promise.all([ours.removeVolumes(), theirs.removeVolumes()]);
 });
 
 describe('reaping', () => {
