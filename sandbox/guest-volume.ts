@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type Docker from 'dockerode';
@@ -16,7 +16,6 @@ import { EngineUnavailable, ImageError } from '../domain/ports.ts';
 import { type ContainerGuest, ownName, removeContainer } from './container.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { toGuestCommand } from './guest.ts';
-import { readTar } from './tar-reader.ts';
 
 /** Beside this file's folder when built, in `dist` when run from source. */
 const BINARIES = new URL(
@@ -211,22 +210,19 @@ async function write(engine: Engine, container: string, binary: Buffer): Promise
 /** Whether the volume of a container holds this binary, whole and executable. */
 async function holds(engine: Engine, container: string, binary: Buffer): Promise<boolean> {
   try {
-    return await call('archive', async (abortSignal) => {
-      // The engine's answer can be destroyed, which dockerode's type leaves out.
-      const stream = (await engine.docker
+    const stream = await call('archive', (abortSignal) =>
+      engine.docker
         .getContainer(container)
-        .getArchive({ path: `${GUEST_FOLDER}/${FILE}`, abortSignal })) as Readable;
-      try {
-        for await (const { entry, content } of readTar(
-          stream,
-          ({ size }) => size === binary.length,
-        ))
-          return content?.equals(binary) === true && (entry.mode & 0o7777) === MODE;
-        return false;
-      } finally {
-        stream.destroy();
-      }
-    });
+        .getArchive({ path: `${GUEST_FOLDER}/${FILE}`, abortSignal }),
+    );
+    let isWhole = false;
+    for await (const entry of stream.pipe(tar.extract())) {
+      const { type, size, mode } = entry.header;
+      const isLike = type === 'file' && size === binary.length && (mode & 0o7777) === MODE;
+      isWhole = isLike && binary.equals(await buffer(entry));
+      entry.resume();
+    }
+    return isWhole;
   } catch (error) {
     if (statusOf(error) === 404) return false;
     throw error;

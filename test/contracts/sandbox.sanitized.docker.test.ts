@@ -1,7 +1,8 @@
 /** The sandbox in Docker with a guestd that notices memory errors and undefined behaviour: it finds none in the whole suite. */
 
-import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 
+import tar from 'tar-stream';
 import { afterAll } from 'vitest';
 
 import { toEngineLabels } from '../../domain/ids.ts';
@@ -11,7 +12,6 @@ import { connectEngine, statusOf } from '../../sandbox/engine.ts';
 import { toGuestCommand } from '../../sandbox/guest.ts';
 import { toGuestMount } from '../../sandbox/guest-volume.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
-import { readTar } from '../../sandbox/tar-reader.ts';
 import { sanitizedGuest } from '../support/guest-build.ts';
 import { BASE_IMAGE, LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
@@ -61,21 +61,16 @@ async function start(): Promise<Sandbox> {
 
 async function reportsIn(container: string): Promise<string[]> {
   try {
-    const archive = (await engine.docker
-      .getContainer(container)
-      .getArchive({ path: '/tmp' })) as Readable;
+    const archive = await engine.docker.getContainer(container).getArchive({ path: '/tmp' });
     const reports: string[] = [];
-    for await (const { entry, content } of readTar(archive, isReport))
-      if (isReport(entry)) reports.push(content?.toString('utf8') ?? '');
+    for await (const entry of archive.pipe(tar.extract()))
+      if (entry.header.name.includes('sanitizer-report')) reports.push(await text(entry));
+      else entry.resume();
     return reports;
   } catch (error) {
     if (statusOf(error) === 404) return []; // closed before
     throw error;
   }
-}
-
-function isReport({ name }: { name: string }): boolean {
-  return name.includes('sanitizer-report');
 }
 
 async function fillVolume(): Promise<string> {
