@@ -217,7 +217,7 @@ describe('exit codes', () => {
   it('F12: are right, of many commands at once', async () => {
     const sandboxes = await Promise.all([suite.start(), suite.start()]);
     const codes = new Map<number | null, number>();
-    const rounds = count(20, 160);
+    const rounds = count(10, 160);
     await Promise.all(
       Array.from({ length: 64 }, async (_, at) => {
         for (let round = 0; round < rounds; round++) {
