@@ -59,7 +59,7 @@ describe('a command', () => {
     expect(ms).toBeLessThan(10_000);
     await sleep(200);
     const { output } = await run('cat /proc/[0-9]*/comm');
-    expect(output.split('\n').sort()).toEqual(['', 'bash', 'guestd', 'guestd']);
+    expect(output.match(/yes|bash/g)).toEqual(['bash']);
   });
 
   it.each(['kill -STOP -1', 'kill -9 -1'])(
