@@ -159,7 +159,7 @@ open('f', 'w').write('x')`,
     [
       'of very many entries',
       `
-for i in range(${count(5000, 1_000_000)}): open(f'n{i}', 'w').close()`,
+for i in range(${count(5000, 500_000)}): open(f'n{i}', 'w').close()`,
       /more than 100 changed files|list can hold/,
     ],
     [
