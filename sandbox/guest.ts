@@ -16,6 +16,8 @@ import {
   WIRE_VERSION,
 } from './wire.ts';
 
+/** The tag of a last frame that answers nothing: the guest lets go of this owner. */
+const NO_REQUEST = 0;
 const HELLO_TIMEOUT_MS = 30_000;
 
 /** The guest refused a request; `code` is one of GUEST_ERROR. */
@@ -127,6 +129,7 @@ function overStream(stream: Duplex, container: string): GuestConnection {
   }
 
   const read = createFrameReader(({ type, tag, body }) => {
+    if (tag === NO_REQUEST) return end(new GuestRefused(body.u32(), body.text()));
     const asked = pending.get(tag);
     pending.delete(tag);
     if (type === REPLY_OK) asked?.resolve(body);

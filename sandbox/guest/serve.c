@@ -126,7 +126,11 @@ static void hello(struct visitor *from, uint32_t tag, struct reader *body) {
   newest_epoch = epoch;
   lease_us = (uint64_t)lease_ms * 1000;
   if (owner != from) {
-    if (owner != NULL) close_visitor(owner);
+    if (owner != NULL) {
+      /* The engine keeps the container's stdio open for whoever had it, so that its end has to be told. */
+      refuse(owner, 0, ERROR_STALE, "another owner has taken over");
+      if (owner != NULL) close_visitor(owner);
+    }
     owner = from;
   }
   struct buffer reply = {0};

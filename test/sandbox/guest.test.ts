@@ -194,6 +194,17 @@ describe('an owner', () => {
   const ask = (owner: GuestConnection, request: CommandRequest) =>
     owner.request(REQUEST.run, toRunFields(request), (body) => body.u8());
 
+  it('that is replaced is told at once, also when it started the sandbox', async () => {
+    await run('true');
+    const running = run('sleep 2; echo once');
+    await sleep(300);
+    const other = await own();
+    other.close();
+    const { value, ms } = await timed(running);
+    expect(value).toMatchObject({ output: 'once\n' });
+    expect(ms).toBeLessThan(10_000);
+  });
+
   it('that never acknowledges fills nothing: the oldest results go', async () => {
     const owner = await own();
     const asked = Array.from({ length: 80 }, () => toRequest('true'));
