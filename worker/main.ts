@@ -103,11 +103,9 @@ export async function runWorker(
     }),
   ]);
 
-  await reap(sandboxes, store);
-  const reaping = setInterval(
-    () => void reap(sandboxes, store).catch((error) => log.warn(error)),
-    REAP_EVERY_MS,
-  );
+  const reapNow = () => void reap(sandboxes, store).catch((error) => log.warn(error));
+  reapNow(); // beside the work, which doesn't wait for what others left
+  const reaping = setInterval(reapNow, REAP_EVERY_MS);
   const stop = () =>
     workers.forEach((worker) => worker.getState() === 'RUNNING' && worker.shutdown());
   process.on('SIGTERM', stop).on('SIGINT', stop);
