@@ -115,7 +115,7 @@ export async function startContainer(
   );
   let stdio: Duplex | undefined;
   try {
-    if (spec.guest !== undefined) stdio = await attach(created, signal);
+    if (spec.guest !== undefined) stdio = await attach(engine, created.id, signal);
     await call('container start', (abortSignal) => created.start({ abortSignal }), {
       timeoutMs: 120_000,
       signal,
@@ -179,13 +179,31 @@ export function toSandboxError(error: unknown, container: string): unknown {
 
 // --- internal ---
 
-async function attach(created: Docker.Container, signal?: AbortSignal): Promise<Duplex> {
-  const streams = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+/**
+ * The stream to a container's stdio, in raw form. Not by dockerode's own call, which sends a body that the engine does not read:
+ * where it comes after the head, the engine takes it for input of the container.
+ */
+async function attach(engine: Engine, container: string, signal?: AbortSignal): Promise<Duplex> {
   const stream = await call(
     'container attach',
-    (abortSignal) => created.attach({ ...streams, abortSignal }),
+    (abortSignal) =>
+      new Promise<Duplex>((resolve, reject) =>
+        engine.docker.modem.dial(
+          {
+            path: `/containers/${container}/attach?stream=1&stdin=1&stdout=1&stderr=1&`,
+            method: 'POST',
+            hijack: true,
+            isStream: true,
+            file: Buffer.alloc(0), // no body, and a length that says so
+            statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+            abortSignal,
+          },
+          (error: Error | null, answer: unknown) =>
+            error ? reject(error) : resolve(answer as Duplex),
+        ),
+      ),
     { signal },
   );
   stream.on('error', () => {}); // until the guest's connection listens
-  return stream as Duplex; // a socket, which dockerode's type doesn't say
+  return stream;
 }
