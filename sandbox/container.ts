@@ -52,7 +52,8 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
     Image: spec.imageId,
     User: '0:0',
     WorkingDir: '/',
-    Entrypoint: spec.guest?.command ?? ['/bin/sh', '-c', 'exec sleep infinity'],
+    // As the first process, the shell outlives a kill of everything.
+    Entrypoint: spec.guest?.command ?? ['/bin/sh', '-c', 'while :; do sleep 3600; done'],
     Cmd: [],
     Labels: toEngineLabels(spec.labels),
     Healthcheck: { Test: ['NONE'] },
@@ -65,7 +66,7 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       NetworkMode: spec.network ? 'default' : 'none',
       Privileged: false,
       AutoRemove: false,
-      Init: spec.guest === undefined,
+      Init: false,
       CapDrop: ['ALL'],
       CapAdd: spec.labels.role === 'prepare' ? PREPARE_CAPABILITIES : SANDBOX_CAPABILITIES,
       SecurityOpt: ['no-new-privileges'],

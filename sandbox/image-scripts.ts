@@ -63,6 +63,8 @@ chown -hR ${AGENT_UID}:${AGENT_UID} .
  */
 export const FINISH_TREE = `
 set -e
+# What the set-up left running must not change the tree that is committed.
+kill -9 -1 2>/dev/null || :
 cd ${REPOSITORY_PATH}
 find . -name .git -prune -exec rm -rf {} +
 find . -type d \\( ${CACHES.map((name) => `-name ${name}`).join(' -o ')} \\) -prune -exec rm -rf {} +

@@ -63,9 +63,11 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
       isConnectionError(error)
     )
       throw error;
+    const reason = String((error as Error).message);
+    if (/exec: "?\/bin\/sh"?:/.test(reason)) throw withoutShell(nameOfBase(spec.base), error);
     throw new ImageError(
       'build-failed',
-      `The image for ${nameOfBase(spec.base)} can't be prepared: ${String((error as Error).message)}`,
+      `The image for ${nameOfBase(spec.base)} can't be prepared: ${reason}`,
       {
         cause: error,
       },
@@ -126,16 +128,21 @@ async function refuseVolumes(engine: Engine, spec: PrepareSpec): Promise<void> {
   );
 }
 
-/** Throws ImageError for an image without a shell: its container ends at once, or says that there is no such program. */
+/** Throws ImageError for a shell that runs nothing: its container ends at once, or says that there is no such program. */
 async function findTools(engine: Engine, container: string, base: string): Promise<ScriptResult> {
   const tools = await runScript(engine, container, FIND_TOOLS, 'sh').catch((error: unknown) => {
     if (statusOf(error) !== 409) throw error;
     return undefined;
   });
   if (tools !== undefined && /^(missing|complete)/m.test(tools.output)) return tools;
-  throw new ImageError(
+  throw withoutShell(base);
+}
+
+function withoutShell(base: string, cause?: unknown): ImageError {
+  return new ImageError(
     'build-failed',
     `The image ${base} has no /bin/sh to start with. ${WHAT_IS_NEEDED}`,
+    { cause },
   );
 }
 
