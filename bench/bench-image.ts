@@ -1,11 +1,24 @@
 /** The prepared image a bench runs in: of a small project made here, or of an image that has its own /testbed. */
 
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import tar from 'tar-stream';
 import { readLabel, REPOSITORY_PATH } from '../domain/ids.ts';
 import type { SandboxLimits } from '../domain/ports.ts';
+import { type ArchiveFile, toArchive } from '../sandbox/archive.ts';
 import type { Engine } from '../sandbox/engine.ts';
 import { createImages } from '../sandbox/image.ts';
 import { toRepositoryTar } from './command-mix.ts';
+
+/** Of every sandbox of a bench. */
+export const LIMITS: SandboxLimits = {
+  memoryBytes: 512 * 1024 ** 2,
+  cpus: 2,
+  maxProcesses: 256,
+  maxFileBytes: 256 * 1024 ** 2,
+  maxDiskBytes: 4 * 1024 ** 3,
+  maxDiskFiles: 1_000_000,
+};
 
 const BASE_IMAGE = 'twinpatch/base:bookworm';
 
@@ -46,7 +59,7 @@ export async function prepareBenchImage(
 // --- internal ---
 
 /** The tree at /testbed as a tar whose paths are relative to it. */
-async function readTree(engine: Engine, image: string): Promise<NodeJS.ReadableStream> {
+async function readTree(engine: Engine, image: string): Promise<Readable> {
   const container = await engine.docker.createContainer({ Image: image, Cmd: ['true'] });
   try {
     const archive = await container
@@ -55,16 +68,13 @@ async function readTree(engine: Engine, image: string): Promise<NodeJS.ReadableS
         throw new Error(`it has no ${REPOSITORY_PATH}: name one that has`, { cause });
       });
     const extract = archive.pipe(tar.extract());
-    const pack = tar.pack();
+    const files: ArchiveFile[] = [];
     for await (const entry of extract) {
       const name = entry.header.name.replace(/^[^/]*\/?/, '');
-      const content: Buffer[] = [];
-      for await (const chunk of entry as AsyncIterable<Buffer>) content.push(chunk);
-      if (name !== '') pack.entry({ ...entry.header, name }, Buffer.concat(content));
+      const content = await buffer(entry);
+      if (name !== '') files.push({ ...entry.header, name, content });
     }
-    pack.finalize();
-    // A stream of streamx: it works as Node's, and its types don't say so.
-    return pack as unknown as NodeJS.ReadableStream;
+    return toArchive(files);
   } finally {
     await container.remove({ force: true });
   }

@@ -1,6 +1,7 @@
 /** What the agents of a bench work on, and the commands they run: what agents really do, in turn. */
 
-import tar from 'tar-stream';
+import type { Readable } from 'node:stream';
+import { toArchive } from '../sandbox/archive.ts';
 
 const MODULES = 60;
 const FUNCTIONS_PER_MODULE = 12;
@@ -23,18 +24,17 @@ export function commandOf(step: number): string {
 }
 
 /** A tar of a small Python project, the same bytes each time. */
-export function toRepositoryTar(): NodeJS.ReadableStream {
-  const pack = tar.pack();
-  const add = (name: string, content: string) => pack.entry({ name, mtime: new Date(0) }, content);
-  add('README.md', '# Inventory\n\nCounts what is in stock.\n');
-  add('inventory/__init__.py', '');
-  for (let index = 0; index < MODULES; index += 1) {
-    const name = String(index).padStart(2, '0');
-    add(`inventory/module_${name}.py`, toModule(index));
-  }
-  pack.finalize();
-  // A stream of streamx: it works as Node's, and its types don't say so.
-  return pack as unknown as NodeJS.ReadableStream;
+export function toRepositoryTar(): Readable {
+  const modules = Array.from({ length: MODULES }, (_, index) => ({
+    name: `inventory/module_${String(index).padStart(2, '0')}.py`,
+    content: toModule(index),
+  }));
+  const files = [
+    { name: 'README.md', content: '# Inventory\n\nCounts what is in stock.\n' },
+    { name: 'inventory/__init__.py' },
+    ...modules,
+  ];
+  return toArchive(files.map((file) => ({ ...file, mtime: new Date(0) })));
 }
 
 // --- internal ---

@@ -4,29 +4,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import tar from 'tar-stream';
-
-import type { PatchSource, Sandbox, SandboxLimits } from '../domain/ports.ts';
+import type { PatchSource, Sandbox } from '../domain/ports.ts';
+import { toArchive } from '../sandbox/archive.ts';
 import { connectEngine, type Engine } from '../sandbox/engine.ts';
 import { createImages } from '../sandbox/image.ts';
 import { createSandboxes, type DockerSandboxes } from '../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../sandbox/shell.ts';
 import { openStore } from '../store/open.ts';
 import { measureCommands } from './baselines.ts';
-import { prepareBenchImage } from './bench-image.ts';
+import { LIMITS, prepareBenchImage } from './bench-image.ts';
 import { COMMAND_MIX, commandOf } from './command-mix.ts';
 import { mean, median } from './workload.ts';
 
-const LIMITS: SandboxLimits = {
-  memoryBytes: 512 * 1024 ** 2,
-  cpus: 2,
-  maxProcesses: 256,
-  maxFileBytes: 4 * 1024 ** 3,
-  maxDiskBytes: 4 * 1024 ** 3,
-  maxDiskFiles: 1_000_000,
-};
 const ROUNDS = 10;
 const STARTS = 8;
 const MANY = 64;
@@ -252,13 +244,13 @@ async function lagWhile<T>(work: () => Promise<T>): Promise<{ lag: number; value
   return { lag: histogram.percentile(99.9) / 1e6, value };
 }
 
-function toTree(files: number): NodeJS.ReadableStream {
-  const pack = tar.pack();
-  for (let index = 0; index < files; index++)
-    pack.entry({ name: `d${index % 100}/f${index}` }, `file ${index}\n`);
-  pack.finalize();
-  // A stream of streamx: it works as Node's, and its types don't say so.
-  return pack as unknown as NodeJS.ReadableStream;
+function toTree(files: number): Readable {
+  return toArchive(
+    Array.from({ length: files }, (_, index) => ({
+      name: `d${index % 100}/f${index}`,
+      content: `file ${index}\n`,
+    })),
+  );
 }
 
 function round(value: number): number {

@@ -3,25 +3,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Sandbox, SandboxLimits } from '../domain/ports.ts';
+import type { Sandbox } from '../domain/ports.ts';
 import { connectEngine } from '../sandbox/engine.ts';
 import { createSandboxes, type DockerSandboxes } from '../sandbox/sandboxes.ts';
 import { openStore } from '../store/open.ts';
 import { measureCommands, measureTeacher } from './baselines.ts';
-import { prepareBenchImage } from './bench-image.ts';
+import { LIMITS, prepareBenchImage } from './bench-image.ts';
 import { runOwnSteps } from './own-steps.ts';
 import { type Peer, PEERS, runMiniSweAgent } from './peers/mini-swe-agent.ts';
 import { startTeacherProcess, type TeacherProcess } from './teacher-process.ts';
 import { type Measured, mean, median, type Workload } from './workload.ts';
-
-const LIMITS: SandboxLimits = {
-  memoryBytes: 512 * 1024 ** 2,
-  cpus: 2,
-  maxProcesses: 256,
-  maxFileBytes: 256 * 1024 ** 2,
-  maxDiskBytes: 4 * 1024 ** 3,
-  maxDiskFiles: 1_000_000,
-};
 
 export interface StepsOptions {
   rollouts: number;

@@ -2,9 +2,8 @@
 
 import { createHash } from 'node:crypto';
 
-import tar from 'tar-stream';
-
 import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
+import { toArchive } from './archive.ts';
 import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
 
 const PULL_TIMEOUT_MS = 10 * 60_000;
@@ -106,22 +105,13 @@ async function buildDockerfile(
   labels: Record<string, string>,
   timeoutMs: number,
 ): Promise<string> {
-  const context = tar.pack();
-  context.entry({ name: 'Dockerfile' }, dockerfile);
-  context.finalize();
+  const context = toArchive([{ name: 'Dockerfile', content: dockerfile }]);
   const tag = `twinpatch/base:${createHash('sha256').update(dockerfile).digest('hex').slice(0, 32)}`;
   let output = '';
   try {
     const stream = await call(
       'image build',
-      () =>
-        // A stream of streamx: it works as Node's, and its types don't say so.
-        engine.docker.buildImage(context as unknown as NodeJS.ReadableStream, {
-          t: tag,
-          rm: true,
-          forcerm: true,
-          labels,
-        }),
+      () => engine.docker.buildImage(context, { t: tag, rm: true, forcerm: true, labels }),
       { timeoutMs },
     );
     await followProgress(

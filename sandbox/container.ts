@@ -31,7 +31,7 @@ export interface ContainerSpec {
   imageId: string;
   name?: string;
   labels: Labels;
-  limits: SandboxLimits;
+  limits: Omit<SandboxLimits, 'maxDiskBytes' | 'maxDiskFiles'>;
   /** `prepare` may reach the network when `network` says so. */
   network: boolean;
   /** Makes the guest its first process. Without it the container only waits. */

@@ -9,10 +9,12 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type Docker from 'dockerode';
+import type { VolumeInspectInfo } from 'dockerode';
 import tar from 'tar-stream';
 
 import { GUEST_FOLDER, type Labels, toEngineLabels } from '../domain/ids.ts';
 import { EngineUnavailable, ImageError } from '../domain/ports.ts';
+import { toArchive } from './archive.ts';
 import { type ContainerGuest, ownName, removeContainer } from './container.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { toGuestCommand } from './guest.ts';
@@ -196,14 +198,9 @@ async function waitForOther(engine: Engine, name: string, patienceMs: number): P
 }
 
 async function write(engine: Engine, container: string, binary: Buffer): Promise<void> {
-  const archive = tar.pack();
-  archive.entry({ name: FILE, mode: MODE, uid: 0, gid: 0 }, binary);
-  archive.finalize();
+  const archive = toArchive([{ name: FILE, mode: MODE, uid: 0, gid: 0, content: binary }]);
   await call('archive', (abortSignal) =>
-    // A stream of streamx: it works as Node's, and its types don't say so.
-    engine.docker
-      .getContainer(container)
-      .putArchive(archive as unknown as NodeJS.ReadableStream, { path: GUEST_FOLDER, abortSignal }),
+    engine.docker.getContainer(container).putArchive(archive, { path: GUEST_FOLDER, abortSignal }),
   );
 }
 
@@ -240,11 +237,12 @@ function isStillThere(engine: Engine, filling: Promise<FilledVolume>): Promise<b
 /** Undefined where there is no such volume. */
 async function createdAtOf(engine: Engine, name: string): Promise<string | undefined> {
   try {
-    const volume = await call('volume inspect', (abortSignal) =>
-      engine.docker.getVolume(name).inspect({ abortSignal }),
+    const volume: VolumeInspectInfo & { CreatedAt?: string } = await call(
+      'volume inspect',
+      (abortSignal) => engine.docker.getVolume(name).inspect({ abortSignal }),
     );
     // The engine says it, and dockerode's type leaves it out.
-    return (volume as unknown as { CreatedAt: string }).CreatedAt;
+    return volume.CreatedAt;
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
     throw error;

@@ -12,8 +12,6 @@ const LIMITS = {
   cpus: 2,
   maxProcesses: 256,
   maxFileBytes: 4 * 1024 ** 3,
-  maxDiskBytes: 4 * 1024 ** 3,
-  maxDiskFiles: 1_000_000,
 };
 const IDLE_MS = 10_000;
 const LEASE_MS = 60_000;

@@ -109,8 +109,7 @@ async function readReply(response: Response, watch: Watch, onFirstByte: () => vo
 
 async function* watched(response: Response, watch: Watch, onFirstByte: () => void) {
   let size = 0;
-  // Node's web streams can be iterated; the DOM's type of them can't.
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const chunk of response.body ?? []) {
     if (size === 0) onFirstByte();
     watch.touch();
     size += chunk.byteLength;

@@ -5,7 +5,7 @@
 
 import type { Context } from '@temporalio/activity';
 import { ApplicationFailure, ActivityNotFoundError, type Client } from '@temporalio/client';
-import type { ActivityInterceptorsFactory } from '@temporalio/worker';
+import type { ActivityInterceptors } from '@temporalio/worker';
 import type { Attempt, Attempts } from '../domain/store.ts';
 
 /** A failed orphan is dispatched again after this. */
@@ -14,15 +14,22 @@ const ASK_EVERY_MS = 2_000;
 /** The SDK tries for 10 s to tell the server of an end. */
 const TOLD_MS = 15_000;
 
+/** What is read of an activity's context. */
+interface Running {
+  info: Pick<Context['info'], 'activityType' | 'taskToken' | 'workflowExecution'>;
+}
+
+/** What is asked of a client: to end activities by their tokens. */
+interface Completions {
+  activity: { fail(taskToken: Uint8Array, error: unknown): Promise<void> };
+}
+
 /** Attempts that have ended, with the time, oldest first. */
 export type EndedAttempts = Map<Attempt, number>;
 
 /** Enters every activity attempt of this worker for as long as it runs, and then among the ended ones. */
-export function trackAttempts(
-  attempts: Attempts,
-  ended: EndedAttempts,
-): ActivityInterceptorsFactory {
-  return ({ info }: Context) => ({
+export function trackAttempts(attempts: Attempts, ended: EndedAttempts) {
+  return ({ info }: Running): ActivityInterceptors => ({
     inbound: {
       async execute(input, next) {
         const attempt = {
@@ -43,7 +50,7 @@ export function trackAttempts(
 }
 
 /** Fails the attempts that dead processes of this host left behind; returns how many were still waited for. */
-export async function handOverOrphans(client: Client, attempts: Attempts): Promise<number> {
+export async function handOverOrphans(client: Completions, attempts: Attempts): Promise<number> {
   let handedOver = 0;
   for (const { attempt, strikeOff } of await attempts.orphans()) {
     const why = `the worker ended in the middle of ${attempt.activity}`;
@@ -86,7 +93,11 @@ export function watchServer(client: Client, ended: EndedAttempts): () => void {
 // --- internal ---
 
 /** Fails an attempt, so that it is dispatched again; returns whether the server still waited for it. */
-async function handOver(client: Client, { taskToken }: Attempt, message: string): Promise<boolean> {
+async function handOver(
+  client: Completions,
+  { taskToken }: Attempt,
+  message: string,
+): Promise<boolean> {
   const failure = ApplicationFailure.create({
     type: 'WorkerRestarted',
     message,

@@ -172,9 +172,9 @@ describe('a prepared image', () => {
       },
       signal,
     );
-    const changes = (await engine.docker
+    const changes: { Path: string }[] = await engine.docker
       .getContainer(sandbox.ref.container)
-      .changes()) as unknown as { Path: string }[];
+      .changes();
     await sandbox.close();
     // Where its guest is mounted.
     expect(changes.map(({ Path }) => Path)).toEqual(['/.twinpatch']);

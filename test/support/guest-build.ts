@@ -3,11 +3,11 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
-import tar from 'tar-stream';
-
 import { findProgram } from '../../scripts/command.mjs';
+import { toArchive } from '../../sandbox/archive.ts';
 import { GUEST_FLAGS, GUEST_SOURCES, guestSources } from '../../scripts/guestd.mjs';
 
 const OUTPUT = fileURLToPath(new URL('../../out/test', import.meta.url));
@@ -20,7 +20,7 @@ const SANITIZE =
  * What a guest volume holds for a guestd that ends at its first memory error or undefined behaviour and leaves a report: linked
  * with glibc, since sanitizers don't go into a static musl binary, which comes along for images with another one or none.
  */
-export function sanitizedGuest(): NodeJS.ReadableStream {
+export function sanitizedGuest(): Readable {
   const loader = /\S*ld-linux\S*/.exec(
     execFileSync('ldd', [process.execPath], { encoding: 'utf8' }),
   );
@@ -31,12 +31,13 @@ export function sanitizedGuest(): NodeJS.ReadableStream {
     `-Wl,--dynamic-linker=${interpreter},-rpath=/.twinpatch`,
   ]);
   const files = { guestd: guest, [basename(loader[0])]: loader[0], ...librariesOf(guest) };
-  const pack = tar.pack();
-  for (const [name, path] of Object.entries(files))
-    pack.entry({ name, mode: 0o755 }, readFileSync(path));
-  pack.finalize();
-  // A stream of streamx: it works as Node's, and its types don't say so.
-  return pack as unknown as NodeJS.ReadableStream;
+  return toArchive(
+    Object.entries(files).map(([name, path]) => ({
+      name,
+      mode: 0o755,
+      content: readFileSync(path),
+    })),
+  );
 }
 
 /** The path of a program for this host that drives what guestd reads with what is nearly right; see fuzz.c. */

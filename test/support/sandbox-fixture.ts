@@ -1,8 +1,9 @@
 /** A prepared image of a small tree on a real engine, and the limits that tests use. */
 
-import tar from 'tar-stream';
+import type { Readable } from 'node:stream';
 
 import type { SandboxLimits } from '../../domain/ports.ts';
+import { toArchive } from '../../sandbox/archive.ts';
 import type { Engine } from '../../sandbox/engine.ts';
 import { createImages } from '../../sandbox/image.ts';
 
@@ -24,17 +25,19 @@ export interface TreeFile {
 }
 
 /** A tar of a tree, as a snapshot is. */
-export function toTar(tree: Record<string, string | Buffer | TreeFile>): NodeJS.ReadableStream {
-  const pack = tar.pack();
-  for (const [name, value] of Object.entries(tree)) {
-    const file: TreeFile =
-      typeof value === 'string' || Buffer.isBuffer(value) ? { content: value } : value;
-    if (file.link !== undefined) pack.entry({ name, type: 'symlink', linkname: file.link });
-    else pack.entry({ name, mode: file.mode ?? 0o644 }, file.content ?? '');
-  }
-  pack.finalize();
-  // A stream of streamx: it works as Node's, and its types don't say so.
-  return pack as unknown as NodeJS.ReadableStream;
+export function toTar(tree: Record<string, string | Buffer | TreeFile>): Readable {
+  return toArchive(
+    Object.entries(tree).map(([name, value]) => {
+      const {
+        link,
+        mode = 0o644,
+        content,
+      }: TreeFile = typeof value === 'string' || Buffer.isBuffer(value)
+        ? { content: value }
+        : value;
+      return link === undefined ? { name, mode, content: content ?? '' } : { name, linkname: link };
+    }),
+  );
 }
 
 /** A name that no other run of the tests has. */

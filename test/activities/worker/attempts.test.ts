@@ -1,5 +1,4 @@
-import type { Context } from '@temporalio/activity';
-import { ActivityNotFoundError, type Client } from '@temporalio/client';
+import { ActivityNotFoundError } from '@temporalio/client';
 import type { ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 import { expect, test } from 'vitest';
 import type { Attempt, Attempts } from '../../../domain/store.ts';
@@ -35,9 +34,8 @@ test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s',
     taskToken: Buffer.from('token'),
     workflowExecution: { workflowId: 'sample/b/1', runId: 'r' },
   };
-  // The interceptor reads nothing but the info.
   const ended: EndedAttempts = new Map();
-  const { inbound } = trackAttempts(attempts, ended)({ info } as unknown as Context);
+  const { inbound } = trackAttempts(attempts, ended)({ info });
   const next: Next<ActivityInboundCallsInterceptor, 'execute'> = async () => {
     expect(attempts.entered).toEqual([
       { activity: 'rollout', workflowId: 'sample/b/1', taskToken: 'dG9rZW4=' },
@@ -63,8 +61,7 @@ test('what a dead worker left is failed by its token, to be dispatched again at 
     },
   };
   const attempts = createAttempts([orphan('stale'), orphan('waiting')]);
-  // Of the client only the completion of activities is asked.
-  const handedOver = await handOverOrphans({ activity } as unknown as Client, attempts);
+  const handedOver = await handOverOrphans({ activity }, attempts);
   expect(handedOver).toBe(1);
   expect(failed).toMatchObject([
     ['waiting', { type: 'WorkerRestarted', nonRetryable: false, nextRetryDelay: 100 }],
