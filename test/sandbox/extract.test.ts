@@ -1,223 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import {
-  type ExtractCaps,
-  type ExtractedPatch,
-  type PatchSource,
-  SandboxLost,
-  type Sandbox,
-} from '../../domain/ports.ts';
-import { connectEngine } from '../../sandbox/engine.ts';
-import { createSandboxes } from '../../sandbox/sandboxes.ts';
-import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { SandboxLost } from '../../domain/ports.ts';
+import { CAPS, CHANGE, openPatchSuite, SEEN, TREE } from '../support/patch-suite.ts';
+import { prepareTree } from '../support/sandbox-fixture.ts';
+import { run, say } from '../support/sandbox-suite.ts';
 
-const TREE = {
-  'a.py': 'one = 1\ntwo = 2\n',
-  'b.txt': 'b\n',
-  'crlf.txt': 'a\r\nb\r\n',
-  'no-eol.txt': 'no newline',
-  'dir/one': '1\n',
-  'dir/two': '2\n',
-  file: 'a file\n',
-  link: { link: 'a.py' },
-  'link-dir': { link: 'dir' },
-  'run.sh': { content: '#!/bin/sh\n', mode: 0o755 },
-  'latin1.txt': Buffer.from([0xe9, 0x0a, 0x62, 0x0a]),
-  '.gitignore': '*.log\nbuild/\n',
-  'tracked.log': 'ignored by name, but in the snapshot\n',
-  '.gitattributes': '*.gen -diff\n*.txt text=auto eol=lf\n',
-};
-const CAPS: ExtractCaps = {
-  maxBytes: 4 * 1024 ** 2,
-  maxEntries: 200,
-  maxDepth: 20,
-  timeoutMs: 60_000,
-};
-/** Runs wherever one of git's own mechanisms starts it, and leaves a trace there. */
-const MARKER = `/tmp/${uniqueName('pwned')}`;
-const PAYLOAD = `printf '#!/bin/sh\\ntouch /testbed/pwned ${MARKER}\\ncat\\n' >/home/agent/payload; chmod 755 /home/agent/payload; cp /home/agent/payload /testbed/payload.sh`;
-
-const installation = uniqueName('extract');
-const engine = await connectEngine();
-const imageId = await prepareTree(engine, installation, TREE);
-const sandboxes = createSandboxes({ engine, installation });
-let started = 0;
-
-afterAll(async () => {
-  await sandboxes.close();
-  await sandboxes.removeAll();
-  await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
-  await sandboxes.removeVolumes();
-});
-
-async function after<T>(
-  command: string,
-  work: (sandbox: Sandbox & PatchSource) => Promise<T>,
-): Promise<T> {
-  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
-  const sandbox = await sandboxes.start(
-    { imageId, limits: LIMITS, epoch: 1, labels },
-    new AbortController().signal,
-  );
-  try {
-    const result = await sandbox.run({
-      id: 'change',
-      command,
-      shell: INITIAL_SHELL,
-      timeoutMs: 60_000,
-      maxOutputBytes: 10_000,
-    });
-    expect({ command, ...result }).toMatchObject({ end: 'exited', exitCode: 0 });
-    return await work(sandbox);
-  } finally {
-    await sandbox.close();
-  }
-}
-
-function patchOf(command: string, caps: Partial<ExtractCaps> = {}): Promise<ExtractedPatch> {
-  return after(command, (sandbox) => sandbox.extractPatch({ ...CAPS, ...caps }));
-}
-
-async function textOf(command: string): Promise<string> {
-  const patch = await patchOf(command);
-  return patch.kind === 'patch' ? patch.text : patch.kind;
-}
-
-const CHANGE = `sed -i 's/one = 1/one = 100/' a.py`;
-const SEEN = '-one = 1\n+one = 100\n two = 2\n';
-
-describe('what a sandbox tells git to run is never run, and its change is seen:', () => {
-  it.each([
-    ['T29: core.fsmonitor', 'git config core.fsmonitor /home/agent/payload'],
-    [
-      'T30: a hook',
-      'cp /home/agent/payload .git/hooks/post-index-change; cp /home/agent/payload .git/hooks/pre-commit',
-    ],
-    [
-      'T30: core.hooksPath',
-      'mkdir /home/agent/hooks; cp /home/agent/payload /home/agent/hooks/post-index-change; git config core.hooksPath /home/agent/hooks',
-    ],
-    ['T31: diff.external', 'git config diff.external /testbed/payload.sh'],
-    [
-      'T31: a textconv',
-      'git config diff.evil.textconv /testbed/payload.sh; echo "* diff=evil" >.gitattributes',
-    ],
-    [
-      'T31: a diff driver',
-      'git config diff.evil.command /testbed/payload.sh; echo "* diff=evil" >.gitattributes',
-    ],
-    [
-      'T33: include.path',
-      'printf "[core]\\n\\tfsmonitor = /testbed/payload.sh\\n" >evil.cfg; git config include.path ../evil.cfg',
-    ],
-    [
-      'T34: the fsmonitor of an embedded repository',
-      'git init -q nested; git -C nested config core.fsmonitor /testbed/payload.sh; echo in >nested/file.txt',
-    ],
-    [
-      'T33: a .git file that leads elsewhere',
-      'mv .git /home/agent/other; echo "gitdir: /home/agent/other" >.git; git config core.worktree /testbed; git config core.fsmonitor /testbed/payload.sh',
-    ],
-    [
-      'T30: gpg.program',
-      'git config gpg.program /testbed/payload.sh; git config commit.gpgsign true',
-    ],
-    [
-      'T33: core.sshCommand',
-      'git config core.sshCommand /testbed/payload.sh; git remote add origin ssh://host/x',
-    ],
-    [
-      'T32: filter.clean',
-      'git config filter.evil.clean /testbed/payload.sh; git config filter.evil.smudge /testbed/payload.sh; echo "* filter=evil" >.gitattributes',
-    ],
-    [
-      'T32: filter.process',
-      'git config filter.evil.process /testbed/payload.sh; git config filter.evil.required true; echo "* filter=evil" >.gitattributes',
-    ],
-    [
-      'T31: core.pager',
-      'git config core.pager /testbed/payload.sh; git config pager.diff /testbed/payload.sh',
-    ],
-    [
-      'T33: an alias',
-      'git config alias.diff "!/testbed/payload.sh"; git config alias.fast-import "!/testbed/payload.sh"',
-    ],
-  ])('%s', async (_vector, command) => {
-    await after(`${PAYLOAD}; ${CHANGE}; ${command}`, async (sandbox) => {
-      const first = await sandbox.extractPatch(CAPS);
-      expect(first.kind === 'patch' && first.text).toContain(SEEN);
-      for (const path of ['/testbed/pwned', MARKER]) {
-        await expect(
-          engine.docker.getContainer(sandbox.ref.container).infoArchive({ path }),
-        ).rejects.toMatchObject({ statusCode: 404 });
-      }
-      expect(JSON.stringify(first)).not.toContain('b/pwned');
-      expect(existsSync(MARKER)).toBe(false);
-    });
-  });
-});
-
-describe('what a sandbox does to hide a change does not hide it:', () => {
-  it.each([
-    ['assume-unchanged', `git update-index --assume-unchanged a.py; ${CHANGE}`],
-    ['skip-worktree', `git update-index --skip-worktree a.py; ${CHANGE}`],
-    ['a commit of its own', `${CHANGE}; git commit -qam done`],
-    ['an amended first commit', `${CHANGE}; git commit -qa --amend -m done`],
-    ['refs/replace', `${CHANGE}; git commit -qam done; git replace HEAD~ HEAD`],
-    ['no .git at all', `${CHANGE}; rm -rf .git`],
-    [
-      'the old time and size',
-      `sed -i 's/one = 1/one = 2/' a.py; touch -d @946684800 a.py; sed -i 's/one = 2/one = 100/' a.py; touch -d @946684800 a.py`,
-    ],
-    [
-      'T45: a git that lies',
-      `${CHANGE}; mkdir -p /home/agent/bin; printf '#!/bin/sh\\nexit 0\\n' >/home/agent/bin/git; chmod +x /home/agent/bin/git`,
-    ],
-    [
-      'T45: tools of the same names, and startup files of its own',
-      `${CHANGE}; for tool in git bash sh cat cp mkdir; do printf '#!/bin/sh\nexit 0\n' >$tool; chmod +x $tool; done; echo 'exit 0' | tee /home/agent/.bashrc >/home/agent/.profile; export BASH_ENV=/home/agent/.bashrc PATH=/testbed LD_PRELOAD=/testbed/git`,
-    ],
-    [
-      'attributes',
-      `${CHANGE}; echo '* -diff -text' >.gitattributes; echo '* binary' >.git/info/attributes`,
-    ],
-  ])('%s', async (_trick, command) => {
-    expect(await textOf(command)).toContain(SEEN);
-  });
-
-  it.each([
-    ['info/exclude', 'echo "*" >.git/info/exclude; echo new >new.py'],
-    ['a rule in .gitignore', 'echo "*" >.gitignore; echo new >new.py'],
-    ['a rule in a folder of its own', 'mkdir pkg; echo "*" >pkg/.gitignore; echo new >pkg/new.py'],
-    [
-      'T34, T49: a nested repository',
-      'mkdir sub; echo new >sub/new.py; git init -q sub; git -C sub add -A; git -C sub -c user.name=a -c user.email=a@b commit -qm x',
-    ],
-    ['the -diff attribute of the snapshot', 'echo new >new.gen'],
-  ])('%s, for a new file', async (_trick, command) => {
-    const text = await textOf(command);
-    expect(text).toContain('@@ -0,0 +1 @@\n+new\n');
-    expect(text).not.toMatch(/\.git\/(config|HEAD)/);
-  });
-
-  it('T46: a process that goes on writing after the end', async () => {
-    await after(
-      `setsid bash -c 'while :; do echo $RANDOM >flip.txt; done' >/dev/null 2>&1 & ${CHANGE}`,
-      async (sandbox) => {
-        const first = await sandbox.extractPatch(CAPS);
-        expect(first.kind === 'patch' && first.text).toContain(SEEN);
-        expect(await sandbox.extractPatch(CAPS)).toEqual(first);
-      },
-    );
-  });
-});
+const { after, engine, installation, patchOf, sandboxes, start, textOf } =
+  await openPatchSuite('extract');
 
 describe('a patch', () => {
   it('leaves out what the snapshot ignores, whatever the rules say now, but not what it tracks', async () => {
@@ -251,30 +45,14 @@ describe('a patch', () => {
       'mkfifo pipe; mkdir -p emptied; git add -A; git commit -qm x; git write-tree',
     ];
     await after(change.join('\n'), async (sandbox) => {
-      const shown = await sandbox.run({
-        id: 'tree',
-        command: 'git write-tree',
-        shell: INITIAL_SHELL,
-        timeoutMs: 10_000,
-        maxOutputBytes: 1000,
-      });
+      const shown = await say(sandbox, 'git write-tree');
       const patch = await sandbox.extractPatch(CAPS);
       if (patch.kind !== 'patch') throw new Error(patch.kind);
-      const labels = { batch: 'b', sample: 's', rollout: 'b/s/apply' };
-      const fresh = await sandboxes.start(
-        { imageId, limits: LIMITS, epoch: 1, labels },
-        new AbortController().signal,
-      );
+      const fresh = await start();
       try {
         await fresh.writeFile('/tmp/the.patch', Buffer.from(patch.text));
-        const applied = await fresh.run({
-          id: 'apply',
-          command: 'git apply --index /tmp/the.patch && git write-tree',
-          shell: INITIAL_SHELL,
-          timeoutMs: 10_000,
-          maxOutputBytes: 1000,
-        });
-        expect(applied.output).toBe(shown.output);
+        const applied = await say(fresh, 'git apply --index /tmp/the.patch && git write-tree');
+        expect(applied).toBe(shown);
       } finally {
         await fresh.close();
       }
@@ -303,14 +81,6 @@ describe('a patch', () => {
     );
   });
 
-  it('T35: holds a pointer to a large file as the text it is, and asks nobody for more', async () => {
-    const text = await textOf(
-      `${PAYLOAD}; printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 9\n' 7 >model.bin; echo '*.bin filter=lfs diff=lfs merge=lfs -text' >.gitattributes; printf '[lfs]\n\turl = http://127.0.0.1:1/\n' >.lfsconfig; git config filter.lfs.process /testbed/payload.sh; git config filter.lfs.clean /testbed/payload.sh; git config filter.lfs.required true`,
-    );
-    expect(text).toContain(`+oid sha256:${'7'.padStart(64, '0')}\n+size 9\n`);
-    expect(text).not.toContain('b/pwned');
-  });
-
   it('sees a deleted file whose name is not UTF-8', async () => {
     const key = `${installation}-latin`;
     const latin = await prepareTree(
@@ -319,19 +89,9 @@ describe('a patch', () => {
       { 'a.txt': 'a\n' },
       { key, setup: [`echo old >$'caf\\xe9'; echo kept >$'th\\xe9'`] },
     );
-    const labels = { batch: 'b', sample: 's', rollout: 'b/s/latin' };
-    const sandbox = await sandboxes.start(
-      { imageId: latin, limits: LIMITS, epoch: 1, labels },
-      new AbortController().signal,
-    );
+    const sandbox = await start({ imageId: latin });
     try {
-      await sandbox.run({
-        id: 'rm',
-        command: `rm $'caf\\xe9'`,
-        shell: INITIAL_SHELL,
-        timeoutMs: 10_000,
-        maxOutputBytes: 1000,
-      });
+      await run(sandbox, `rm $'caf\\xe9'`);
       const patch = await sandbox.extractPatch(CAPS);
       expect(patch.kind === 'patch' && patch.text.match(/^diff .*$/gm)).toEqual([
         'diff --git "a/caf\\351" "b/caf\\351"',

@@ -24,8 +24,10 @@ export interface TreeFile {
   link?: string;
 }
 
+export type Tree = Record<string, string | Buffer | TreeFile>;
+
 /** A tar of a tree, as a snapshot is. */
-export function toTar(tree: Record<string, string | Buffer | TreeFile>): Readable {
+export function toTar(tree: Tree): Readable {
   return toArchive(
     Object.entries(tree).map(([name, value]) => {
       const {
@@ -49,7 +51,7 @@ export function uniqueName(prefix: string): string {
 export async function prepareTree(
   engine: Engine,
   installation: string,
-  tree: Record<string, string | Buffer | TreeFile>,
+  tree: Tree,
   options: { setup?: string[]; key?: string; base?: string } = {},
 ): Promise<string> {
   const { imageId } = await createImages(engine, { installation }).prepare(

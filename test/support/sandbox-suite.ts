@@ -7,14 +7,14 @@ import { connectEngine } from '../../sandbox/engine.ts';
 import { execute } from '../../sandbox/exec.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import { LIMITS, prepareTree, uniqueName } from './sandbox-fixture.ts';
+import { LIMITS, prepareTree, type Tree, uniqueName } from './sandbox-fixture.ts';
 
 export type TestSandbox = Sandbox & PatchSource;
 
 let requests = 0;
 
 /** Opens it for the file that calls; `tree` is what the image has at /testbed. */
-export async function openSuite(prefix: string, tree: Record<string, string> = { 'a.txt': 'a\n' }) {
+export async function openSuite(prefix: string, tree: Tree = { 'a.txt': 'a\n' }) {
   const installation = uniqueName(prefix);
   const engine = await connectEngine();
   const imageId = await prepareTree(engine, installation, tree);
