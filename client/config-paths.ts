@@ -27,7 +27,8 @@ export function withFiles(
     config: {
       ...config,
       repository: { ...repository, source },
-      environment: { ...environment, dockerfile },
+      environment:
+        dockerfile === undefined ? environment : { ...environment, image: undefined, dockerfile },
       store: /^[a-z0-9]+:\/\//.test(store) ? store : absolute(store),
     },
   };

@@ -1,17 +1,14 @@
 /** The engine of this host, and what of ours is in it. */
 
-import { EngineUnavailable } from '../domain/ports.ts';
 import { connectEngine } from '../sandbox/engine.ts';
-import { createReaper } from '../sandbox/reaper.ts';
+import { createReaper, keepOwned } from '../sandbox/reaper.ts';
 import type { Store } from '../domain/store.ts';
-import { CliError, EXIT } from './errors.ts';
+import { isFinished } from './batch-state.ts';
+import { readYield } from './yield.ts';
 
-/** Throws CliError unless the engine answers. */
+/** Throws EngineUnavailable, with what to do. */
 export async function requireEngine(): Promise<void> {
-  await connectEngine().catch((error: unknown) => {
-    if (!(error instanceof EngineUnavailable)) throw error;
-    throw new CliError(EXIT.failed, error.message, { cause: error, next: 'twinpatch doctor' });
-  });
+  await connectEngine();
 }
 
 /** A container, image or volume of an installation. */
@@ -24,39 +21,44 @@ export interface OwnThing {
   inUse?: string;
 }
 
-/** Everything of a store in this host's engine. Throws EngineUnavailable. */
-export async function listOwn(store: Store, isWorking: boolean): Promise<OwnThing[]> {
+/**
+ * Everything of a store in this host's engine, and the removal of what nothing uses unless `dryRun`. Images stay while a sample
+ * that has begun with one may go on. Throws EngineUnavailable.
+ */
+export async function cleanEngine(
+  store: Store,
+  { dryRun }: { dryRun: boolean },
+): Promise<(OwnThing & { removed: boolean })[]> {
   const reaper = createReaper({ engine: await connectEngine(), installation: store.id });
-  const containers: OwnThing[] = [];
-  for (const { id, name, labels } of await reaper.list()) {
-    const isOwned =
-      labels.rollout === undefined ? isWorking : await store.leases.isLive(labels.rollout);
-    containers.push({ kind: 'container', id, name, ...(isOwned ? { inUse: 'in use' } : {}) });
+  const isKept = await keepOwned(store);
+  const found: OwnThing[] = [];
+  for (const container of await reaper.list()) {
+    const { id, name } = container;
+    found.push({
+      kind: 'container',
+      id,
+      name,
+      ...((await isKept(container)) && { inUse: 'in use' }),
+    });
   }
-  const held: { inUse?: string } = isWorking ? { inUse: 'kept for the worker' } : {};
-  const images = (await reaper.listImages()).map(({ id, tags, bytes }): OwnThing => {
+  const unfinished = await unfinishedBatch(store);
+  const held = unfinished === undefined ? {} : { inUse: `kept for batch ${unfinished}` };
+  for (const { id, tags, bytes } of await reaper.listImages()) {
     const name = tags[0] ?? id.slice(0, 19);
-    return { kind: 'image', id, name, megabytes: Math.round(bytes / 1e6), ...held };
-  });
-  const volumes = (await reaper.listVolumes()).map((name): OwnThing => ({
-    kind: 'volume',
-    id: name,
-    name,
-    ...held,
-  }));
-  return [...containers, ...images, ...volumes];
-}
+    found.push({ kind: 'image', id, name, megabytes: Math.round(bytes / 1e6), ...held });
+  }
+  for (const name of await reaper.listVolumes()) found.push({ kind: 'volume', id: name, name });
+  if (dryRun) return found.map((thing) => ({ ...thing, removed: false }));
 
-/** Removes what of it is not in use; returns the ids that are gone. Throws EngineUnavailable. */
-export async function removeUnused(store: Store, found: OwnThing[]): Promise<Set<string>> {
-  const reaper = createReaper({ engine: await connectEngine(), installation: store.id });
-  const idsOf = (kind: OwnThing['kind']) =>
-    found.filter((one) => one.kind === kind && one.inUse === undefined).map(({ id }) => id);
-  const unused = new Set(idsOf('container'));
+  const unused = new Set(found.filter(({ inUse }) => inUse === undefined).map(({ id }) => id));
   const containers = await reaper.reap({ keep: ({ id }) => !unused.has(id) });
-  const images = await reaper.removeImages(idsOf('image'));
-  const volumes = idsOf('volume').length > 0 ? await reaper.removeVolumes() : [];
-  return new Set([...containers.map(({ id }) => id), ...images, ...volumes]);
+  const images = found.filter(({ kind, id }) => kind === 'image' && unused.has(id));
+  const gone = new Set([
+    ...containers.map(({ id }) => id),
+    ...(await reaper.removeImages(images.map(({ id }) => id))),
+    ...(await reaper.removeVolumes()), // one that a container has stays
+  ]);
+  return found.map((thing) => ({ ...thing, removed: gone.has(thing.id) }));
 }
 
 /** Removes every container of an installation, and the volumes they had; returns how many containers. Throws EngineUnavailable. */
@@ -65,4 +67,14 @@ export async function removeContainers(installation: string): Promise<number> {
   const removed = await reaper.removeAll();
   await reaper.removeVolumes();
   return removed.length;
+}
+
+// --- internal ---
+
+async function unfinishedBatch(store: Store): Promise<string | undefined> {
+  for (const name of await store.batches.list()) {
+    const batch = await store.batches.get(name);
+    if (batch !== undefined && !isFinished(await readYield(store, batch.id))) return name;
+  }
+  return undefined;
 }

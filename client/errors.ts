@@ -78,6 +78,7 @@ const EXPECTED = new Set([
   'StoreCorrupt',
   'PromptError',
   'SetupError',
+  'EngineUnavailable',
 ]);
 
 /** `command` is the one that was called, where there was one. */

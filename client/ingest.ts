@@ -93,11 +93,12 @@ async function ingestAlone(input: IngestInput): Promise<Ingested> {
   const missing = batch.config.targets.samples - before;
   if (missing > 0) {
     const samples = planBatch(batch.config, await readCommits(batch, store));
-    await store.batches.append(batch.id, samples.slice(before));
+    await store.batches.append(batch.id, samples);
     onProgress(`batch ${batch.id}: ${missing} samples planned`);
   }
   return { batch, planned: Math.max(before, before + missing), appended: Math.max(0, missing) };
 }
+
 function withoutCredentials(config: BatchConfig): BatchConfig {
   const source = redactCredentials(config.repository.source);
   return { ...config, repository: { ...config.repository, source } };

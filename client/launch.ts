@@ -98,11 +98,16 @@ async function look(
   options: ServerOptions,
 ): Promise<{ running: Running | undefined; needsWorker: boolean }> {
   const running = await findRunning(workspace, options);
-  if (running === undefined) await requireFreePorts(portOf(workspace, options));
-  const isOurs = running === undefined || running.server.ui !== undefined;
-  const needsWorker = isOurs || !(await hasWorker(running.client, running.server.namespace));
-  if (needsWorker && !isWorkerRunning(workspace)) await requireEngine();
-  return { running, needsWorker };
+  try {
+    if (running === undefined) await requireFreePorts(portOf(workspace, options));
+    const isOurs = running === undefined || running.server.ui !== undefined;
+    const needsWorker = isOurs || !(await hasWorker(running.client, running.server.namespace));
+    if (needsWorker && !isWorkerRunning(workspace)) await requireEngine();
+    return { running, needsWorker };
+  } catch (error) {
+    await running?.client.connection.close();
+    throw error;
+  }
 }
 
 async function startServer(

@@ -74,6 +74,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 budget reached, 130 interrupted.`,
     );
   for (const register of REGISTRATIONS) register(program, io);
+  // commander's errors do not say of which command they are.
   for (const command of program.commands) {
     command.exitOverride((error) => {
       throw Object.assign(error, { command: command.name() });

@@ -64,13 +64,12 @@ export async function requireFreePorts(port: number): Promise<void> {
   }
 }
 
-/** Starts the embedded server. Throws CliError: port taken, data file of another version, no start in time. */
+/** Starts the embedded server, whose ports are free. Throws CliError: data file of another version, no start in time. */
 export async function startEmbeddedServer(
   state: string,
   port: number,
   log: (message: string) => void,
 ): Promise<Server> {
-  await requireFreePorts(port);
   const program = await ensureTemporalCli(log);
   const child = startDaemon({
     name: SERVER,

@@ -1,5 +1,6 @@
 /** The twinpatch.yaml that `init` writes: few keys, commented, valid as it is. */
 
+import { DEFAULT_IMAGE } from '../domain/config.ts';
 import { BATCH_NAME_PATTERN } from '../domain/ids.ts';
 import { sanitizeLine } from './output.ts';
 import type { Survey } from './repository-survey.ts';
@@ -92,8 +93,8 @@ function quote(text: string): string {
 }
 
 function renderSetup(setup: Survey['setup']): string {
-  if (setup === null) return '  image: twinpatch/base:bookworm\n  # setup: ["make"]\n';
-  return `  image: twinpatch/base:bookworm
+  if (setup === null) return `  image: ${DEFAULT_IMAGE}\n  # setup: ["make"]\n`;
+  return `  image: ${DEFAULT_IMAGE}
   # ${setup.file} is there, so this may fit; an image that has the tools saves time:
   # image: ${quote(setup.image)}
   # setup: ${JSON.stringify(setup.commands)}

@@ -37,10 +37,10 @@ export async function exclusively(name, log, work) {
     }
     if (Date.now() > deadline) {
       throw new SetupError(
-        `Process ${owner} has held ${lock} for 20 minutes. If it is no set-up, remove that file and try again.`,
+        `Process ${owner} has held ${lock} for 20 minutes. If that process is not twinpatch, remove the file and try again.`,
       );
     }
-    if (!announced) log(`waits for process ${owner}, which is at it`);
+    if (!announced) log(`waits for process ${owner}, which does the same (${name})`);
     announced = true;
     await sleep(200);
   }

@@ -16,34 +16,30 @@ export function registerClean(program: Command, io: Io): void {
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nImages are kept while a worker of the store runs: they are prepared again when they are missing.\n\nExamples:\n  $ twinpatch clean --dry-run\n  $ twinpatch clean',
+      '\nImages stay while a batch of the store is unfinished: a sample ends with the image it began with.\n\nExamples:\n  $ twinpatch clean --dry-run\n  $ twinpatch clean',
     )
     .action(async (options) => {
       const { openSession } = await import('../session.ts');
-      const { listOwn, removeUnused } = await import('../containers.ts');
-      const { findDaemon } = await import('../daemon.ts');
-      const { WORKER } = await import('../worker.ts');
-      const { store, workspace } = await openSession(io, options);
-      const isWorking = findDaemon(workspace.state, WORKER) !== undefined;
-      const found = await listOwn(store, isWorking);
-      const removed =
-        options.dryRun === true ? new Set<string>() : await removeUnused(store, found);
+      const { cleanEngine } = await import('../containers.ts');
+      const { store } = await openSession(io, options);
+      const dryRun = options.dryRun === true;
+      const found = await cleanEngine(store, { dryRun });
       if (options.json) {
-        for (const one of found) await printJson(io, { ...one, removed: removed.has(one.id) });
+        for (const thing of found) await printJson(io, thing);
         return;
       }
       if (found.length === 0) return print(io, 'nothing of this store is in the engine');
-      const rows = found.map(({ kind, name, megabytes, inUse, id }) => [
+      const rows = found.map(({ kind, name, megabytes, inUse, removed }) => [
         kind,
         name,
         megabytes ?? '',
-        inUse ?? (removed.has(id) ? 'removed' : 'unused'),
+        inUse ?? (removed ? 'removed' : 'unused'),
       ]);
       await write(
         io.stdout,
         renderTable(['kind', 'name', 'MB', 'state'], rows, { stream: io.stdout, env: io.env }),
       );
-      if (options.dryRun === true && found.some(({ inUse }) => inUse === undefined))
+      if (dryRun && found.some(({ inUse }) => inUse === undefined))
         await note(io, 'next: twinpatch clean removes what is unused');
     });
 }

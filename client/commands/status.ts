@@ -20,6 +20,7 @@ export function registerStatus(program: Command, io: Io): void {
     )
     .action(async (name, options) => {
       const { isFinished, readBatchState } = await import('../batch-state.ts');
+      const { readYield } = await import('../yield.ts');
       const { clientIfRunning, openSession, requireBatch, requireClient } =
         await import('../session.ts');
       const { store, workspace } = await openSession(io, options);
@@ -53,7 +54,7 @@ export function registerStatus(program: Command, io: Io): void {
         );
       }
       const batch = await requireBatch(store, name);
-      if (options.follow === true && !isFinished(await readBatchState(store, batch, undefined))) {
+      if (options.follow === true && !isFinished(await readYield(store, batch.id))) {
         const { follow } = await import('../follow.ts');
         const client = await requireClient(workspace, options);
         const turnedAway = new AbortController();

@@ -92,6 +92,10 @@ describe('control over batches', () => {
     await done('down');
     expect(await product.leftovers()).toEqual([]);
     expect(await status('long')).toMatchObject({ phase: 'unknown', held: 0, infrastructure: 0 });
+    // A sample that has begun with an image ends with it.
+    expect((await product.run(['clean', '--json'])).stdout).toMatch(
+      /^\{"kind":"image",.*"inUse":"kept for batch long","removed":false\}\n$/,
+    );
     await goOn();
     expect(await status('long')).toMatchObject({ phase: 'running', held: 0, infrastructure: 0 });
     await done('cancel', 'long');

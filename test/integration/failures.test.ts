@@ -87,6 +87,12 @@ describe('what keeps a batch from starting', () => {
     },
   );
 
+  it('clean without an engine says what to do', async () => {
+    const { code, stderr } = await product.run(['clean'], { DOCKER_HOST: 'unix:///nonexistent' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: .*Docker engine .*DOCKER_HOST/);
+  });
+
   it('a server that was named and does not answer is named, with what to look at', async () => {
     const address = `127.0.0.1:${product.port}`;
     const { code, stderr } = await product.run(['run', '--temporal', address]);
