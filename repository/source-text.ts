@@ -8,8 +8,8 @@ import type { Language } from './languages.ts';
  * Windows-1252, in which every byte is a character. Undefined for what is no text in any of them.
  */
 export function decodeSource(bytes: Buffer, { name }: Language): string | undefined {
-  if (isUtf8(bytes) || bytes.indexOf(BYTE_ORDER_MARK) === 0) return UTF8.decode(bytes);
-  if (bytes.includes(0)) return undefined;
+  if (bytes.includes(0)) return undefined; // UTF-16 of ASCII is valid UTF-8, too
+  if (isUtf8(bytes) || bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) return UTF8.decode(bytes);
   const declared = name === 'python' ? CODING_LINE.exec(bytes.toString('latin1', 0, 1000)) : null;
   return decoderOf(declared?.[1] ?? '').decode(bytes);
 }

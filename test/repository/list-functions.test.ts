@@ -99,9 +99,9 @@ describe('a file', () => {
     expect(records).toMatchObject([{ name, startLine: head.split('\n').length, reason: null }]);
   });
 
-  test('of UTF-16 is left out, and said', async () => {
+  test.each(['', '\ufeff'])('of UTF-16 is left out, and said (mark: %j)', async (mark) => {
     const leftOut: LeftOut[] = [];
-    const bytes = Buffer.from(`\ufeff${LONG}`, 'utf16le');
+    const bytes = Buffer.from(`${mark}${LONG}`, 'utf16le');
     const files = asFiles([sourceFile('a.py', bytes)]);
     expect(await collect(listFunctions(files, ALL, (it) => leftOut.push(it)))).toEqual([]);
     expect(leftOut).toEqual([
