@@ -1,9 +1,10 @@
 /** The prepared image a bench runs in: of a small project made here, or of an image that has its own /testbed. */
 
 import type { Readable } from 'node:stream';
+import { DEFAULT_IMAGE } from '../domain/config.ts';
 import { buffer } from 'node:stream/consumers';
 import tar from 'tar-stream';
-import { readLabel, REPOSITORY_PATH } from '../domain/ids.ts';
+import { readLabel, REPOSITORY_PATH, toEngineLabels } from '../domain/ids.ts';
 import type { SandboxLimits } from '../domain/ports.ts';
 import { type ArchiveFile, toArchive } from '../sandbox/archive.ts';
 import type { Engine } from '../sandbox/engine.ts';
@@ -20,18 +21,21 @@ export const LIMITS: SandboxLimits = {
   maxDiskFiles: 1_000_000,
 };
 
-const BASE_IMAGE = 'twinpatch/base:bookworm';
-
 /**
  * An image id. One that was prepared by us is used as it is; of any other, the tree at /testbed is taken and prepared on top.
  * Throws an Error for an image that is not there, ImageError, EngineUnavailable.
  */
 export async function prepareBenchImage(
   engine: Engine,
-  options: { installation: string; limits: SandboxLimits; image?: string | undefined },
+  options: {
+    installation: string;
+    image?: string | undefined;
+    /** What is at /testbed where no image says it; `name` tells trees apart. */
+    tree?: { name: string; archive: () => Readable };
+  },
   signal: AbortSignal,
 ): Promise<string> {
-  const { installation, limits, image } = options;
+  const { installation, image, tree = { name: 'mix', archive: toRepositoryTar } } = options;
   if (image !== undefined) {
     const found = await engine.docker
       .getImage(image)
@@ -43,12 +47,14 @@ export async function prepareBenchImage(
   }
   const { imageId } = await createImages(engine, { installation }).prepare(
     {
-      key: `bench-${installation}`,
-      base: { image: image ?? BASE_IMAGE },
+      key: `bench-${installation}-${tree.name}`,
+      base: { image: image ?? DEFAULT_IMAGE },
       snapshot: () =>
-        image === undefined ? Promise.resolve(toRepositoryTar()) : readTree(engine, image),
+        image === undefined
+          ? Promise.resolve(tree.archive())
+          : readTree(engine, installation, image),
       setup: [],
-      limits,
+      limits: LIMITS,
       setupTimeoutMs: 60_000,
     },
     signal,
@@ -59,8 +65,12 @@ export async function prepareBenchImage(
 // --- internal ---
 
 /** The tree at /testbed as a tar whose paths are relative to it. */
-async function readTree(engine: Engine, image: string): Promise<Readable> {
-  const container = await engine.docker.createContainer({ Image: image, Cmd: ['true'] });
+async function readTree(engine: Engine, installation: string, image: string): Promise<Readable> {
+  const container = await engine.docker.createContainer({
+    Image: image,
+    Cmd: ['true'],
+    Labels: toEngineLabels({ installation, role: 'prepare' }),
+  });
   try {
     const archive = await container
       .getArchive({ path: REPOSITORY_PATH })

@@ -7,11 +7,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { PatchSource, Sandbox } from '../domain/ports.ts';
+import { toEngineLabels } from '../domain/ids.ts';
+import type { PreparedSandbox, Sandbox } from '../domain/ports.ts';
 import { toArchive } from '../sandbox/archive.ts';
 import { connectEngine, type Engine } from '../sandbox/engine.ts';
-import { createImages } from '../sandbox/image.ts';
-import { createSandboxes, type DockerSandboxes } from '../sandbox/sandboxes.ts';
+import { createSandboxes } from '../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../sandbox/shell.ts';
 import { openStore } from '../store/open.ts';
 import { measureCommands } from './baselines.ts';
@@ -31,10 +31,10 @@ const TREES = [5_000, 20_000];
 
 interface Bench {
   engine: Engine;
-  sandboxes: DockerSandboxes;
+  signal: AbortSignal;
   installation: string;
   imageId: string;
-  start(name: string, imageId?: string): Promise<Sandbox & PatchSource>;
+  start(name: string, imageId?: string): Promise<PreparedSandbox>;
 }
 
 /** One figure per thing measured. Nothing of it is left behind. Throws EngineUnavailable, ImageError, SandboxLost. */
@@ -47,7 +47,7 @@ export async function benchSandbox(
   const { id: installation } = await openStore(folder);
   const sandboxes = createSandboxes({ engine, installation });
   try {
-    const imageId = await prepareBenchImage(engine, { installation, limits: LIMITS }, signal);
+    const imageId = await prepareBenchImage(engine, { installation }, signal);
     const start: Bench['start'] = (name, image = imageId) =>
       sandboxes.start(
         {
@@ -58,7 +58,7 @@ export async function benchSandbox(
         },
         signal,
       );
-    const bench: Bench = { engine, sandboxes, installation, imageId, start };
+    const bench: Bench = { engine, signal, installation, imageId, start };
     const figures: object[] = [];
     for (const [what, measure] of Object.entries({ commands, starts, many, floods, patches })) {
       note(`measuring ${what}`);
@@ -78,12 +78,12 @@ export async function benchSandbox(
 
 let requests = 0;
 
-const run = (sandbox: Sandbox, command: string, timeoutMs = 600_000) =>
+const run = (sandbox: Sandbox, command: string) =>
   sandbox.run({
     id: `bench-${requests++}`,
     command,
     shell: INITIAL_SHELL,
-    timeoutMs,
+    timeoutMs: 600_000,
     maxOutputBytes: 64_000,
   });
 
@@ -115,7 +115,7 @@ async function commands({ engine, start }: Bench): Promise<object[]> {
 }
 
 /** From the wish to the answer of the first command, in turns with the engine's own start of a container of the same image. */
-async function starts({ engine, imageId, start }: Bench): Promise<object[]> {
+async function starts({ engine, installation, imageId, start }: Bench): Promise<object[]> {
   const ours: number[] = [];
   const engines: number[] = [];
   for (let round = 0; round <= STARTS; round++) {
@@ -130,6 +130,7 @@ async function starts({ engine, imageId, start }: Bench): Promise<object[]> {
       Image: imageId,
       Entrypoint: ['sleep', 'infinity'],
       Cmd: [],
+      Labels: toEngineLabels({ installation, role: 'rollout' }),
       HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'none', Config: {} } },
     });
     await plain.start();
@@ -166,7 +167,6 @@ async function floods({ start }: Bench): Promise<object[]> {
   const sandbox = await start('floods');
   const idle = await lagWhile(() => sleep(5000));
   for (const [what, command] of Object.entries(FLOODS)) {
-    globalThis.gc?.();
     const before = process.memoryUsage.rss();
     const began = performance.now();
     const { lag, value } = await lagWhile(() => run(sandbox, command));
@@ -186,20 +186,11 @@ async function floods({ start }: Bench): Promise<object[]> {
 }
 
 /** The patch of three changed files in trees of growing size, with the verifier up as it is when samples follow one another. */
-async function patches({ engine, installation, start }: Bench): Promise<object[]> {
+async function patches({ engine, installation, signal, start }: Bench): Promise<object[]> {
   const figures: object[] = [];
   for (const files of TREES) {
-    const { imageId } = await createImages(engine, { installation }).prepare(
-      {
-        key: `bench-${installation}-${files}`,
-        base: { image: 'twinpatch/base:bookworm' },
-        snapshot: () => Promise.resolve(toTree(files)),
-        setup: [],
-        limits: LIMITS,
-        setupTimeoutMs: 60_000,
-      },
-      new AbortController().signal,
-    );
+    const tree = { name: String(files), archive: () => toTree(files) };
+    const imageId = await prepareBenchImage(engine, { installation, tree }, signal);
     const sandbox = await start(`patch-${files}`, imageId);
     await run(sandbox, 'echo change >>d1/f1; echo new >d2/new; rm d3/f3');
     const times: number[] = [];

@@ -39,7 +39,7 @@ export async function benchSteps(
   const ownTeacher = given === undefined ? await startTeacherProcess() : undefined;
   try {
     note('preparing the image');
-    const options = { installation, limits: LIMITS, image };
+    const options = { installation, image };
     const workload: Workload = {
       ...size,
       teacher: { baseUrl: given ?? ownTeacher?.baseUrl ?? '', model },

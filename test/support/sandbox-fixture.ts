@@ -2,12 +2,11 @@
 
 import type { Readable } from 'node:stream';
 
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
 import type { SandboxLimits } from '../../domain/ports.ts';
 import { toArchive } from '../../sandbox/archive.ts';
 import type { Engine } from '../../sandbox/engine.ts';
 import { createImages } from '../../sandbox/image.ts';
-
-export const BASE_IMAGE = 'twinpatch/base:bookworm';
 
 export const LIMITS: SandboxLimits = {
   memoryBytes: 512 * 1024 ** 2,
@@ -57,7 +56,7 @@ export async function prepareTree(
   const { imageId } = await createImages(engine, { installation }).prepare(
     {
       key: options.key ?? installation,
-      base: { image: options.base ?? BASE_IMAGE },
+      base: { image: options.base ?? DEFAULT_IMAGE },
       snapshot: async () => toTar(tree),
       setup: options.setup ?? [],
       limits: LIMITS,
