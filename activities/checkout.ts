@@ -1,7 +1,5 @@
 /** Prepares the sample's image on this host. */
 
-import { type BatchConfig, DEFAULT_IMAGE } from '../domain/config.ts';
-import type { ImageSpec } from '../domain/ports.ts';
 import type { CheckoutResult } from '../domain/sample.ts';
 import { imageKey, stageName } from '../domain/stage-key.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
@@ -18,7 +16,10 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
       const { imageId } = await images.prepare(
         {
           key,
-          base: baseOf(environment),
+          base:
+            environment.dockerfile === undefined
+              ? { image: environment.image }
+              : { dockerfile: environment.dockerfile },
           snapshot: () => store.blobs.stream(sample.snapshot),
           setup: environment.setup,
           limits: limitsOf(environment),
@@ -31,10 +32,4 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
       return store.ledger.put({ batchId: input.batchId, sampleKey: input.sampleKey, name }, result);
     });
   };
-}
-
-// --- internal ---
-
-function baseOf({ image, dockerfile }: BatchConfig['environment']): ImageSpec['base'] {
-  return dockerfile === undefined ? { image: image ?? DEFAULT_IMAGE } : { dockerfile };
 }

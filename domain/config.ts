@@ -2,39 +2,10 @@
 
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
+import { duration, size } from './quantity.ts';
 
 /** Base image of a sandbox where the user names none. */
 export const DEFAULT_IMAGE = 'twinpatch/base:bookworm';
-
-const SIZE_UNITS: Record<string, number> = {
-  B: 1,
-  KiB: 1024,
-  MiB: 1024 ** 2,
-  GiB: 1024 ** 3,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-};
-const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
-
-function quantity(units: Record<string, number>, example: string) {
-  const names = Object.keys(units).join('|');
-  const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?)\\s*(${names})$`);
-  const expected = `expected a number and a unit (${names.replaceAll('|', ', ')}), like ${example}`;
-  return z
-    .string({ error: ({ input }) => (typeof input === 'number' ? expected : undefined) })
-    .regex(pattern, expected)
-    .transform((text) => {
-      const [, amount = '', unit = ''] = pattern.exec(text) ?? [];
-      return Math.round(Number(amount) * (units[unit] ?? Number.NaN));
-    });
-}
-
-/** `2GiB` → bytes. */
-const size = () => quantity(SIZE_UNITS, '2GiB');
-/** `300s` → milliseconds. Timers of Node hold 596 hours, and end at once when told to wait for longer. */
-const duration = () =>
-  quantity(DURATION_UNITS, '300s').refine((ms) => ms <= 500 * 3600e3, 'expected at most 500h');
 
 const price = z
   .strictObject({
@@ -199,8 +170,9 @@ export const batchConfigSchema = z.strictObject({
     })
     .transform(({ image, dockerfile, setupTimeout, memory, maxFileSize, maxDisk, ...rest }) => ({
       ...rest,
-      image: dockerfile === undefined ? (image ?? DEFAULT_IMAGE) : undefined,
-      dockerfile,
+      ...(dockerfile === undefined
+        ? { image: image ?? DEFAULT_IMAGE, dockerfile }
+        : { image: undefined, dockerfile }),
       setupTimeoutMs: setupTimeout,
       memoryBytes: memory,
       maxFileBytes: maxFileSize,
