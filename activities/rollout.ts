@@ -7,8 +7,7 @@ import { changedLines } from '../domain/patch.ts';
 import {
   type ExtractCaps,
   type ExtractedPatch,
-  type PatchSource,
-  type Sandbox,
+  type PreparedSandbox,
   SandboxLost,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
@@ -40,7 +39,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
 
         const teacher = await teacherFor(batch);
         const lease = await store.leases.take(plan.rolloutId);
-        let sandbox: (Sandbox & PatchSource) | undefined;
+        let sandbox: PreparedSandbox | undefined;
         let isWillful = true;
         try {
           // The owner before may have finished, and settled its lease, since the look above.
@@ -105,8 +104,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
           isWillful = !(error instanceof SandboxLost);
           throw error;
         } finally {
-          // Without a guest that remembers finished requests a cut rollout can't go on in its old container. One that can't
-          // be removed now is the reaper's.
+          // A cut rollout begins again in a fresh container. One that can't be removed now is the reaper's.
           await sandbox?.close().catch(() => undefined);
           if (isWillful) await store.leases.release(lease);
         }

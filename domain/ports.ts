@@ -162,10 +162,10 @@ export interface Sandbox {
 }
 
 /**
- * What a sandbox with a prepared image can tell of it. Only its owner reaches its tree, so it is asked of the sandbox and not
- * by its ref.
+ * A sandbox of a prepared image, which it can be compared with. Only its owner reaches its tree, so the patch is asked of the
+ * sandbox and not by its ref.
  */
-export interface PatchSource {
+export interface PreparedSandbox extends Sandbox {
   /** Stops the sandbox; its patch against the prepared image, computed outside it. Repeated, it gives the same. */
   extractPatch(caps: ExtractCaps): Promise<ExtractedPatch>;
 }
@@ -213,7 +213,7 @@ export interface SandboxSpec {
 /** Sandboxes of this host. Throws SandboxLost or EngineUnavailable. */
 export interface Sandboxes {
   /** A fresh one; what an earlier owner of the rollout left behind is removed first. */
-  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource>;
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
 }
 
 export interface ExtractCaps {

@@ -32,9 +32,9 @@ export async function ensureBase(
     await pull(engine, image);
     return await inspect();
   } catch (error) {
-    if (error instanceof EngineUnavailable || isConnectionError(error)) throw error;
+    if (error instanceof EngineUnavailable) throw error;
     const reason = String((error as Error).message).trim();
-    if (REGISTRY_TROUBLE.test(reason) && !reason.includes('lookup')) {
+    if (isRegistryTrouble(reason)) {
       throw new EngineUnavailable(`The image ${image} can't be pulled now: ${reason}`, {
         cause: error,
       });
@@ -53,8 +53,14 @@ export function nameOfBase(base: ImageSpec['base']): string {
   return 'image' in base ? base.image : 'environment.dockerfile';
 }
 
-/** Follows a stream of the engine's progress lines to its end; throws the error that a line reports. */
-export async function followProgress(
+// --- internal ---
+
+function isRegistryTrouble(reason: string): boolean {
+  return REGISTRY_TROUBLE.test(reason) && !reason.includes('lookup');
+}
+
+/** Follows a stream of the engine's progress lines to its end. Throws the error that a line reports, EngineUnavailable. */
+async function followProgress(
   stream: NodeJS.ReadableStream,
   timeoutMs: number,
   onLine: (line: { stream?: string; aux?: { ID?: string } }) => void = () => {},
@@ -81,12 +87,16 @@ export async function followProgress(
         onLine(event);
       }
     }
+  } catch (error) {
+    if (!isConnectionError(error)) throw error;
+    throw new EngineUnavailable(
+      `The engine dropped a stream: ${String((error as Error).message)}`,
+      { cause: error },
+    );
   } finally {
     clearTimeout(timer);
   }
 }
-
-// --- internal ---
 
 async function pull(engine: Engine, reference: string): Promise<void> {
   const tagged = /[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`; // without a tag the engine pulls all of them
@@ -122,9 +132,18 @@ async function buildDockerfile(
     return (await call('image inspect', () => engine.docker.getImage(tag).inspect())).Id;
   } catch (error) {
     if (error instanceof EngineUnavailable) throw error;
+    const reason = String((error as Error).message).trim();
+    if (isRegistryTrouble(reason)) {
+      throw new EngineUnavailable(
+        `An image that environment.dockerfile begins with can't be pulled now: ${reason}`,
+        {
+          cause: error,
+        },
+      );
+    }
     throw new ImageError(
       'build-failed',
-      `The Dockerfile of environment.dockerfile does not build: ${String((error as Error).message)}\n${output}`,
+      `The Dockerfile of environment.dockerfile does not build: ${reason}\n${output}`,
       { cause: error },
     );
   }

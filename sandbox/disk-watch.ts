@@ -6,7 +6,7 @@
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { EngineUnavailable, SandboxLost, type SandboxLimits } from '../domain/ports.ts';
+import type { SandboxLimits } from '../domain/ports.ts';
 import { call, type Engine } from './engine.ts';
 import type { GuestClient } from './guest-client.ts';
 import { type BodyReader, REQUEST } from './wire.ts';
@@ -20,39 +20,49 @@ const TIMEOUT_MS = 60_000;
 /** A sandbox that wrote less than this is not why a disk is full. */
 const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
 
+/** An ended sandbox gives its room back when its rollout has ended; until then no other one is ended for it. */
+const FREEING_MS = 60_000;
+
 /** Room on a disk, or of it. */
 export interface DiskSpace {
   bytes: number;
+  /** Inodes. */
   files: number;
 }
 
 export interface DiskGuard {
-  /** Looks at the sandbox again and again while a command runs. */
+  /** Looks at the sandbox at most once a second while a command runs; gives the command's own end. */
   during<T>(command: Promise<T>): Promise<T>;
-  /** The sandbox is gone. */
+  /** The sandbox is gone. Has to be called once `during` was. */
   release(): void;
 }
 
 export interface DiskWatch {
-  /** Returns when the engine's disk has its reserve; tells meanwhile what it waits for. Rejects with the signal's reason. */
+  /**
+   * Returns when the engine's disk has its reserve, or can't be read; tells meanwhile what it waits for. Rejects with the
+   * signal's reason.
+   */
   admit(signal: AbortSignal, onWaiting?: (reason: string) => void): Promise<void>;
   guard(guest: GuestClient, limits: SandboxLimits): DiskGuard;
 }
 
 interface Watched {
   guest: GuestClient;
-  /** Ends every command of the sandbox as over its limit. */
-  end(): Promise<void>;
+  /** When its commands were ended for the room it takes. */
+  endedAt: number;
 }
 
-export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
+/** Watches the sandboxes of an engine that are guarded here; `reserve` is asked at every look. */
+export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): DiskWatch {
   const watched = new Set<Watched>();
   let looking: NodeJS.Timeout | undefined;
+  let isLooking = false;
 
   /** What is wrong with the engine's disk, or undefined. */
   async function shortage(): Promise<string | undefined> {
     const free = await freeOnEngine(engine, watched);
     if (free === undefined) return undefined;
+    const reserve = reserveOf();
     if (free.bytes < reserve.bytes)
       return `the engine's disk has ${toMebibytes(free.bytes)} MiB left, and ${toMebibytes(reserve.bytes)} MiB are kept free`;
     if (free.files < reserve.files)
@@ -60,21 +70,33 @@ export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
     return undefined;
   }
 
-  async function look(): Promise<void> {
+  /** Ends the commands of a sandbox, those of now and those to come. */
+  async function end(one: Watched): Promise<void> {
+    one.endedAt = Date.now();
+    await one.guest.ask(REQUEST.limit, [], () => undefined, { timeoutMs: TIMEOUT_MS });
+  }
+
+  async function lookAtEngine(): Promise<void> {
     if ((await shortage()) === undefined) return;
+    if ([...watched].some(({ endedAt }) => Date.now() - endedAt < FREEING_MS)) return;
     let worst: { one: Watched; bytes: number } | undefined;
-    for (const one of watched) {
+    for (const one of [...watched].filter(({ endedAt }) => endedAt === 0)) {
       const bytes = await writtenBytes(engine, one.guest.container);
       if (bytes >= LEAST_OFFENCE_BYTES && bytes > (worst?.bytes ?? 0)) worst = { one, bytes };
     }
-    await worst?.one.end();
+    if (worst) await end(worst.one);
   }
 
-  function start(): void {
-    looking ??= setInterval(
-      () => void look().catch(() => undefined), // an engine that is away is told by whoever needs it
-      HOST_EVERY_MS,
-    ).unref();
+  function watch(one: Watched): void {
+    watched.add(one);
+    looking ??= setInterval(() => {
+      if (isLooking) return;
+      isLooking = true;
+      // An engine that is away is told by whoever needs it.
+      void lookAtEngine()
+        .catch(() => undefined)
+        .finally(() => (isLooking = false));
+    }, HOST_EVERY_MS).unref();
   }
 
   return {
@@ -86,56 +108,44 @@ export function createDiskWatch(engine: Engine, reserve: DiskSpace): DiskWatch {
     },
 
     guard(guest, limits) {
+      const one: Watched = { guest, endedAt: 0 };
       let before: DiskSpace | undefined;
-      let isOver = false;
-      const ask = <T>(
-        type: typeof REQUEST.stat | typeof REQUEST.usage | typeof REQUEST.limit,
-        read: (body: BodyReader) => T,
-      ) => guest.ask(type, [], read, { timeoutMs: TIMEOUT_MS });
-      const one: Watched = {
-        guest,
-        async end() {
-          isOver = true;
-          await ask(REQUEST.limit, () => undefined);
-        },
-      };
-      watched.add(one);
-      start();
+      let lookedAt = 0;
+      let isLookedAt = false;
 
-      async function lookAt(): Promise<void> {
-        if (isOver) return one.end();
-        const free = await ask(REQUEST.stat, readFree);
-        before ??= free;
+      async function look(): Promise<void> {
+        const free = await guest.ask(REQUEST.stat, [], readSpace, { timeoutMs: TIMEOUT_MS });
+        // What others give back must not hide what this one takes.
+        if (before === undefined || free.bytes > before.bytes || free.files > before.files)
+          before = free;
         const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
         if (
           lost.bytes * MEASURED_SHARE < limits.maxDiskBytes &&
           lost.files * MEASURED_SHARE < limits.maxDiskFiles
         )
           return;
-        const used = await ask(REQUEST.usage, (body) => ({ bytes: body.u64(), files: body.u64() }));
-        if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await one.end();
+        const used = await guest.ask(REQUEST.usage, [], readSpace, { timeoutMs: TIMEOUT_MS });
+        if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await end(one);
         // What others wrote, or what is deleted by now, is not looked for again.
         else if (used.bytes * 2 < limits.maxDiskBytes && used.files * 2 < limits.maxDiskFiles)
           before = free;
       }
 
+      function lookIfDue(): void {
+        if (isLookedAt || Date.now() - lookedAt < LOOK_EVERY_MS) return;
+        isLookedAt = true;
+        lookedAt = Date.now();
+        // The command itself says when the sandbox can't be reached.
+        void look()
+          .catch(() => undefined)
+          .finally(() => (isLookedAt = false));
+      }
+
       return {
         async during(command) {
-          let isLooking = false;
-          const look = () => {
-            if (isLooking) return;
-            isLooking = true;
-            lookAt()
-              .catch((error: unknown) => {
-                // The command itself says when the sandbox can't be reached.
-                if (!(error instanceof SandboxLost || error instanceof EngineUnavailable))
-                  throw error;
-              })
-              .finally(() => (isLooking = false));
-          };
-          // What the first command writes before its second look counts, too.
-          if (before === undefined) look();
-          const timer = setInterval(look, LOOK_EVERY_MS);
+          watch(one);
+          lookIfDue();
+          const timer = setInterval(lookIfDue, LOOK_EVERY_MS);
           try {
             return await command;
           } finally {
@@ -165,17 +175,14 @@ async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<Disk
   }
   for (const { guest } of watched) {
     const free = await guest
-      .ask(REQUEST.stat, [], readFree, { timeoutMs: TIMEOUT_MS })
+      .ask(REQUEST.stat, [], readSpace, { timeoutMs: TIMEOUT_MS })
       .catch(() => undefined);
     if (free) return free;
   }
   return undefined;
 }
 
-function readFree(body: BodyReader): DiskSpace {
-  body.u64(); // processes
-  body.u64(); // memory
-  body.u64(); // kills for memory
+function readSpace(body: BodyReader): DiskSpace {
   return { bytes: body.u64(), files: body.u64() };
 }
 

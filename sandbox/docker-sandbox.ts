@@ -3,8 +3,7 @@
 import type { Duplex } from 'node:stream';
 
 import {
-  type PatchSource,
-  type Sandbox,
+  type PreparedSandbox,
   type SandboxLimits,
   SandboxLost,
   type SandboxRef,
@@ -15,7 +14,8 @@ import type { DiskWatch } from './disk-watch.ts';
 import type { Engine } from './engine.ts';
 import { extractPatch } from './extract.ts';
 import { listIn, readFileIn, writeFileIn } from './files.ts';
-import { createGuestClient, type GuestOwner } from './guest-client.ts';
+import type { GuestOwner } from './guest.ts';
+import { createGuestClient } from './guest-client.ts';
 import type { Verifiers } from './verifiers.ts';
 import { REQUEST } from './wire.ts';
 
@@ -30,7 +30,7 @@ export function createDockerSandbox(
   owner: GuestOwner,
   host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits },
   stdio?: Duplex,
-): Sandbox & PatchSource {
+): PreparedSandbox {
   const guest = createGuestClient(engine, ref.container, owner, stdio);
   const disk = host.disk.guard(guest, host.limits);
   /** Commands whose results are here: the next command says that they are safe, and the guest forgets them. */

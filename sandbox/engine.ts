@@ -10,13 +10,12 @@ const OLDEST_API = '1.41';
 const NEWEST_API = '1.47';
 
 /** Ordinary calls answer in milliseconds; a loaded engine may need seconds. */
-export const CALL_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 60_000;
 
 export interface Engine {
   docker: Docker;
   /** As the engine's `/info` gives it. */
   id: string;
-  apiVersion: string;
   /** Processors of the engine's host. */
   cpus: number;
   /** Of the engine's host, as its kernel names it. */
@@ -47,7 +46,6 @@ export async function connectEngine(options: { host?: string } = {}): Promise<En
   return {
     docker,
     id: info.ID,
-    apiVersion,
     cpus: info.NCPU,
     architecture: info.Architecture,
     dataFolder: address.socketPath === undefined ? undefined : info.DockerRootDir,

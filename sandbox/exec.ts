@@ -1,15 +1,24 @@
 /** One program run in a container through the engine's exec, its two streams taken apart with back-pressure. */
 
+import type { Duplex } from 'node:stream';
+
+import type Docker from 'dockerode';
+
 import { EngineUnavailable } from '../domain/ports.ts';
 import { call, type Engine, isConnectionError } from './engine.ts';
 
-export interface ExecRequest {
+/** A program of a container. */
+export interface ExecProgram {
   command: string[];
   user: string;
   /** `NAME=value`; added to the image's own. */
   env?: string[];
   workingDirectory?: string;
+}
+
+export interface ExecRequest extends ExecProgram {
   stdin?: Uint8Array | NodeJS.ReadableStream;
+  /** Until its output has ended. */
   timeoutMs: number;
   /** Called with each piece of output; may throw to give up. */
   onOutput: (stream: 'stdout' | 'stderr', piece: Buffer) => void;
@@ -27,26 +36,7 @@ export async function execute(
   signal?: AbortSignal,
 ): Promise<number> {
   const deadline = Date.now() + request.timeoutMs;
-  const exec = await call(
-    'exec create',
-    (abortSignal) =>
-      engine.docker.getContainer(container).exec({
-        Cmd: request.command,
-        User: request.user,
-        Env: request.env ?? [],
-        AttachStdin: true,
-        AttachStdout: true,
-        AttachStderr: true,
-        Tty: false,
-        abortSignal,
-        ...(request.workingDirectory === undefined ? {} : { WorkingDir: request.workingDirectory }),
-      }),
-    { signal },
-  );
-  // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
-  const stream = await call('exec start', () => exec.start({ hijack: true, stdin: true }), {
-    signal,
-  });
+  const { exec, stream } = await startExec(engine, container, request, signal);
   const timedOut = new EngineUnavailable(
     `A program in container ${container} did not end in ${request.timeoutMs} ms.`,
   );
@@ -71,18 +61,34 @@ export async function execute(
   return exitCode(exec, container);
 }
 
-/** Collects at most `maxBytes` of a stream; more than that throws what `overflow` makes. */
-export function createCollector(maxBytes: number, overflow: () => Error) {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  return {
-    add(piece: Buffer): void {
-      size += piece.length;
-      if (size > maxBytes) throw overflow();
-      pieces.push(piece);
-    },
-    bytes: (): Buffer => Buffer.concat(pieces),
-  };
+/** Starts a program and returns the two-way stream to it, in the engine's stream format. Throws as `execute`. */
+export async function startExec(
+  engine: Engine,
+  container: string,
+  { command, user, env = [], workingDirectory }: ExecProgram,
+  signal?: AbortSignal,
+): Promise<{ exec: Docker.Exec; stream: Duplex }> {
+  const exec = await call(
+    'exec create',
+    (abortSignal) =>
+      engine.docker.getContainer(container).exec({
+        Cmd: command,
+        User: user,
+        Env: env,
+        AttachStdin: true,
+        AttachStdout: true,
+        AttachStderr: true,
+        Tty: false,
+        abortSignal,
+        ...(workingDirectory === undefined ? {} : { WorkingDir: workingDirectory }),
+      }),
+    { signal },
+  );
+  // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
+  const stream = await call('exec start', () => exec.start({ hijack: true, stdin: true }), {
+    signal,
+  });
+  return { exec, stream };
 }
 
 /** Takes the engine's stream format (1 byte stream, 3 zero, 4 length, then the piece) apart. */

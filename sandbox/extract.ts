@@ -6,8 +6,7 @@
 import type { ExtractCaps, ExtractedPatch } from '../domain/ports.ts';
 import { toCommitStream } from './commit-stream.ts';
 import type { GuestClient } from './guest-client.ts';
-import { GuestRefused } from './guest.ts';
-import { fetchEntries, isStillThere, listChanges, type TreeEntry } from './tree.ts';
+import { fetchEntries, isStillThere, listChanges, type Patience, type TreeEntry } from './tree.ts';
 import type { Verifier } from './verifier.ts';
 
 /** Path length that every file system takes. */
@@ -24,10 +23,13 @@ export async function extractPatch(
 ): Promise<ExtractedPatch> {
   const deadline = Date.now() + caps.timeoutMs;
   const leftMs = () => Math.max(1, deadline - Date.now());
-  const tooSlow = () =>
-    new CapPassed(`the changes could not be read in ${caps.timeoutMs / 1000} s`);
+  const patience: Patience = {
+    leftMs,
+    onTimeout: () => new CapPassed(`the changes could not be read in ${caps.timeoutMs / 1000} s`),
+    onTooMuch: () => new CapPassed('more changes, or deeper ones, than a list can hold'),
+  };
   try {
-    const changes = await listChanges(guest, leftMs(), tooSlow);
+    const changes = await listChanges(guest, patience);
     const listed = changes.entries.filter(({ kind }) => kind !== 'folder');
     if (listed.length === 0 && changes.folders.size === 0) return { kind: 'empty' };
 
@@ -45,7 +47,7 @@ export async function extractPatch(
           kind !== 'other' && (tracked.has(path) ? changed : !ignored.has(path)),
       );
       check(wanted, caps);
-      const fetched = await fetchEntries(guest, wanted, caps.maxBytes, leftMs(), tooSlow);
+      const fetched = await fetchEntries(guest, wanted, caps.maxBytes, patience);
       const present = fetched.flatMap(({ path, kind, executable, content }) => {
         if (kind !== 'file' && kind !== 'link') return [];
         const mode = kind === 'link' ? '120000' : executable ? '100755' : '100644';
@@ -57,9 +59,6 @@ export async function extractPatch(
     });
   } catch (error) {
     if (error instanceof CapPassed) return { kind: 'oversized', reason: error.message };
-    // The guest alone refuses for size: a list of changes, or a file that grew past the frame.
-    if (error instanceof GuestRefused)
-      return { kind: 'oversized', reason: 'more changes, or deeper ones, than a list can hold' };
     throw error;
   }
 }

@@ -6,7 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineUnavailable, SandboxLost } from '../domain/ports.ts';
 import { toSandboxError, whyLost } from './container.ts';
 import { type Engine, statusOf } from './engine.ts';
-import { connectGuest, GuestGone, GuestRefused, type GuestConnection } from './guest.ts';
+import {
+  connectGuest,
+  GuestGone,
+  type GuestOwner,
+  GuestRefused,
+  type GuestConnection,
+} from './guest.ts';
 import { type BodyReader, type Field, GUEST_ERROR, type RequestType } from './wire.ts';
 
 /** An engine that is started again takes seconds; a host under load may take longer. */
@@ -16,28 +22,20 @@ const TRIES = 5;
 /** How often a container that is silent is looked at: it may be paused, or gone without a word. */
 const LOOK_EVERY_MS = 5_000;
 
-export interface GuestOwner {
-  epoch: number;
-  leaseMs: number;
-  /** All that the commands in it start with. */
-  environment: Record<string, string>;
-}
-
 export interface AskOptions {
+  /** For all tries together. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
-  /** What to throw when there is no answer in time; SandboxLost by default. */
+  /** What to throw when there is no answer in time, and when the guest has more than an answer holds; SandboxLost by default. */
   onTimeout?: () => Error;
+  onTooMuch?: () => Error;
   /** Sent just before the request, on the same connection. */
   before?: (connection: GuestConnection) => void;
 }
 
 export interface GuestClient {
   readonly container: string;
-  /**
-   * Throws SandboxLost, EngineUnavailable, GuestRefused ('too much' alone: the rest means that the sandbox is lost); rejects
-   * with the signal's reason.
-   */
+  /** Throws SandboxLost, EngineUnavailable, or what the options say; rejects with the signal's reason. */
   ask<T>(
     type: RequestType,
     fields: Field[],
@@ -48,6 +46,7 @@ export interface GuestClient {
   close(): void;
 }
 
+/** A client of the guest in a running container; `stdio` is the stream of whoever started it. Nothing is connected before it is asked. */
 export function createGuestClient(
   engine: Engine,
   container: string,
@@ -74,10 +73,15 @@ export function createGuestClient(
   }
 
   /** Judges a failure: returns where another try may help, throws the contract's error where not. */
-  async function judge(error: unknown, tried: number, since: number): Promise<void> {
+  async function judge(
+    error: unknown,
+    tried: number,
+    since: number,
+    { onTooMuch }: AskOptions,
+  ): Promise<void> {
     if (error instanceof RangeError) throw lost(`its guest sent ${error.message}`, error);
     if (error instanceof GuestRefused) {
-      if (error.code === GUEST_ERROR.tooMuch) throw error;
+      if (error.code === GUEST_ERROR.tooMuch && onTooMuch) throw onTooMuch();
       if (error.code === GUEST_ERROR.interrupted && tried < TRIES) return;
       throw lost(error.message, error);
     }
@@ -97,15 +101,16 @@ export function createGuestClient(
     container,
     async ask(type, fields, read, options) {
       const since = Date.now();
+      const deadline = since + options.timeoutMs;
       for (let tried = 1, pauseMs = 20; ; tried++, pauseMs = Math.min(2 * pauseMs, 2000)) {
         options.signal?.throwIfAborted();
         try {
           const guest = await connection();
           options.before?.(guest);
-          return await watch(guest.request(type, fields, read), options);
+          return await watch(guest.request(type, fields, read), deadline, options);
         } catch (error) {
           options.signal?.throwIfAborted();
-          await judge(error, tried, since);
+          await judge(error, tried, since, options);
           await sleep(pauseMs);
         }
       }
@@ -121,27 +126,31 @@ export function createGuestClient(
   };
 
   /** The answer, or the end of waiting for it: in time, aborted, or the container can't answer any more. */
-  function watch<T>(answer: Promise<T>, { timeoutMs, signal, onTimeout }: AskOptions): Promise<T> {
+  function watch<T>(answer: Promise<T>, deadline: number, options: AskOptions): Promise<T> {
+    const { timeoutMs, signal, onTimeout } = options;
     return new Promise<T>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        clearInterval(looking);
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const fail = (error: unknown) => end(() => reject(error));
       const timer = setTimeout(
-        () => reject(onTimeout?.() ?? lost(`it gave no answer in ${timeoutMs} ms`)),
-        timeoutMs,
+        () => fail(onTimeout?.() ?? lost(`it gave no answer in ${timeoutMs} ms`)),
+        Math.max(1, deadline - Date.now()),
       );
       const looking = setInterval(
         () =>
           void whyLost(engine, container).then(
-            (reason) => reason !== undefined && reject(lost(reason)),
+            (reason) => reason !== undefined && fail(lost(reason)),
             () => {}, // an engine that is away says nothing about the container
           ),
         LOOK_EVERY_MS,
       );
-      const onAbort = () => reject(signal?.reason as Error);
+      const onAbort = () => fail(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
-      answer.then(resolve, reject).finally(() => {
-        clearTimeout(timer);
-        clearInterval(looking);
-        signal?.removeEventListener('abort', onAbort);
-      });
+      answer.then((value) => end(() => resolve(value)), fail);
     });
   }
 }

@@ -68,6 +68,13 @@ export async function ensureGuestVolume(
   return (await filling).name;
 }
 
+/** The name of the volume with this version's guestd, whether it is there or not. Throws ImageError where guestd can't run. */
+export async function guestVolumeName(engine: Engine, installation: string): Promise<string> {
+  const binary = await guestBinary(engine.architecture);
+  const version = createHash('sha256').update(binary).digest('hex').slice(0, 12);
+  return ownName(installation, `${FILE}-${version}`);
+}
+
 /** The guest of a container that is to be started from an image; it ends when no owner has come for `leaseMs`. */
 export async function guestOf(
   engine: Engine,
@@ -129,8 +136,7 @@ async function guestBinary(architecture: string): Promise<Buffer> {
  */
 async function fill(engine: Engine, installation: string, imageId: string): Promise<FilledVolume> {
   const binary = await guestBinary(engine.architecture);
-  const version = createHash('sha256').update(binary).digest('hex').slice(0, 12);
-  const name = ownName(installation, `${FILE}-${version}`);
+  const name = await guestVolumeName(engine, installation);
   const deadline = Date.now() + GIVE_UP_MS;
   for (let patienceMs = PATIENCE_MS; Date.now() < deadline; patienceMs *= 2) {
     const container = await createFiller(engine, installation, imageId, name);

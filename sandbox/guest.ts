@@ -3,8 +3,8 @@
 import type { Duplex } from 'node:stream';
 
 import { AGENT_UID, GUEST_FOLDER } from '../domain/ids.ts';
-import { call, type Engine } from './engine.ts';
-import { createDemultiplexer } from './exec.ts';
+import type { Engine } from './engine.ts';
+import { createDemultiplexer, startExec } from './exec.ts';
 import {
   type BodyReader,
   createFrameReader,
@@ -35,6 +35,13 @@ export class GuestGone extends Error {
   override readonly name = 'GuestGone';
 }
 
+export interface GuestOwner {
+  epoch: number;
+  leaseMs: number;
+  /** All that the commands in it start with. */
+  environment: Record<string, string>;
+}
+
 export interface GuestConnection {
   /** Sends a request and reads its reply. Throws GuestRefused, GuestGone. */
   request<T>(type: RequestType, fields: Field[], read: (body: BodyReader) => T): Promise<T>;
@@ -57,7 +64,7 @@ export function toGuestCommand(leaseMs: number): string[] {
 export async function connectGuest(
   engine: Engine,
   container: string,
-  owner: { epoch: number; leaseMs: number; environment: Record<string, string> },
+  owner: GuestOwner,
   stdio?: Duplex,
 ): Promise<GuestConnection> {
   const stream = stdio ?? (await startRelay(engine, container));
@@ -88,20 +95,13 @@ export async function connectGuest(
 // --- internal ---
 
 async function startRelay(engine: Engine, container: string): Promise<Duplex> {
-  const exec = await call('exec create', (abortSignal) =>
-    engine.docker.getContainer(container).exec({
-      Cmd: [`${GUEST_FOLDER}/guestd`, 'relay'],
-      User: '0:0',
-      AttachStdin: true,
-      AttachStdout: true,
-      AttachStderr: true,
-      Tty: false,
-      WorkingDir: '/',
-      abortSignal,
-    }),
-  );
-  // The connection is upgraded to a two-way stream, because the engine only passes on the end of stdin on such a one.
-  return call('exec start', () => exec.start({ hijack: true, stdin: true }));
+  const command = [`${GUEST_FOLDER}/guestd`, 'relay'];
+  const { stream } = await startExec(engine, container, {
+    command,
+    user: '0:0',
+    workingDirectory: '/',
+  });
+  return stream;
 }
 
 interface Pending {

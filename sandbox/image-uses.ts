@@ -14,8 +14,6 @@ const IN_USE_MS = 6 * 3600_000;
 export interface ImageUses {
   /** An image is in use from now on for some hours. */
   touch(imageId: string): Promise<void>;
-  /** Milliseconds since the epoch; of an image nobody touched here, when it was made. */
-  lastUse(image: OwnImage): Promise<number>;
   /**
    * Removes images of the installation until the rest takes at most the budget: the one used longest ago first, none that a
    * container has or that is in use. Returns those removed.
@@ -30,13 +28,13 @@ export function createImageUses(
 ): ImageUses {
   const fileOf = (imageId: string) => join(folder, imageId.replace(/^sha256:/, ''));
 
+  /** Milliseconds since the epoch; of an image nobody touched here, when it was made. */
   async function lastUse({ id, createdAt }: OwnImage): Promise<number> {
     const touched = await stat(fileOf(id)).catch(() => undefined);
     return Math.max(touched?.mtimeMs ?? 0, createdAt);
   }
 
   return {
-    lastUse,
     async touch(imageId) {
       const now = new Date();
       await utimes(fileOf(imageId), now, now).catch(async () => {

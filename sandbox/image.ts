@@ -29,6 +29,11 @@ export function createImages(
 ): PreparedImages {
   const building = new Map<string, Promise<string>>();
 
+  /** An image that is there is there, whatever can't be noted of its use. */
+  async function keepBooks(work: (uses: NonNullable<typeof options.uses>) => Promise<void>) {
+    if (options.uses) await work(options.uses).catch(() => undefined);
+  }
+
   async function build(spec: ImageSpec): Promise<string> {
     const imageLabels = toEngineLabels({ installation: options.installation, role: 'image' });
     const imageId = await prepareImage(engine, {
@@ -38,8 +43,10 @@ export function createImages(
       installation: options.installation,
       imageLabels,
     });
-    await options.uses?.touch(imageId);
-    await options.uses?.evict();
+    await keepBooks(async (uses) => {
+      await uses.touch(imageId);
+      await uses.evict();
+    });
     return imageId;
   }
 
@@ -54,7 +61,7 @@ export function createImages(
       signal.throwIfAborted();
       const found = await findImage(engine, preparedTag(options.installation, spec.key));
       if (found !== undefined) {
-        await options.uses?.touch(found);
+        await keepBooks((uses) => uses.touch(found));
         return { imageId: found, built: false };
       }
       let work = building.get(spec.key);

@@ -1,6 +1,7 @@
 /** Lists and removes what carries our labels, and nothing else. */
 
 import { type Labels, readLabel, type SandboxRole, toLabelFilters } from '../domain/ids.ts';
+import type { Store } from '../domain/store.ts';
 import { removeContainer } from './container.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 
@@ -8,7 +9,8 @@ export interface OwnContainer {
   id: string;
   name: string;
   labels: Partial<Labels> & { role: SandboxRole };
-  running: boolean;
+  /** Its first process has ended; one that was never started has not. */
+  ended: boolean;
   /** Milliseconds since the epoch, by the engine's clock. */
   createdAt: number;
 }
@@ -39,6 +41,22 @@ export interface Reaper {
   removeVolumes(keep?: string): Promise<string[]>;
 }
 
+/**
+ * Which containers stay: those whose rollout has an owner, and while any process of the store works on this host those without
+ * a rollout, but verifiers that have ended. One that prepares an image is stopped while it is committed.
+ */
+export async function keepOwned({
+  attempts,
+  leases,
+}: {
+  attempts: Pick<Store['attempts'], 'live'>;
+  leases: Pick<Store['leases'], 'isLive'>;
+}): Promise<Parameters<Reaper['reap']>[0]['keep']> {
+  const isBusy = (await attempts.live()).length > 0;
+  return ({ labels: { rollout, role }, ended }) =>
+    rollout === undefined ? isBusy && !(role === 'verifier' && ended) : leases.isLive(rollout);
+}
+
 /** The reaper of one installation. */
 export function createReaper({
   engine,
@@ -59,7 +77,7 @@ export function createReaper({
       id: container.Id,
       name: (container.Names[0] ?? '').replace(/^\//, ''),
       labels: ownLabels(container.Labels),
-      running: container.State === 'running',
+      ended: container.State === 'exited' || container.State === 'dead',
       createdAt: container.Created * 1000,
     }));
   }

@@ -5,8 +5,7 @@ import pLimit from 'p-limit';
 import { type Labels, readLabel } from '../domain/ids.ts';
 import {
   ImageError,
-  type PatchSource,
-  type Sandbox,
+  type PreparedSandbox,
   type Sandboxes,
   type SandboxLimits,
   type SandboxSpec,
@@ -22,6 +21,7 @@ import { createDiskWatch, type DiskSpace } from './disk-watch.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { guestOf } from './guest-volume.ts';
+import { findImage } from './image.ts';
 import { createReaper, type Reaper } from './reaper.ts';
 import { createVerifiers } from './verifiers.ts';
 
@@ -37,15 +37,13 @@ export interface DockerSandboxes extends Sandboxes, Reaper {
    * A fresh sandbox for a rollout; one that an earlier try of the same rollout left is removed first. Throws ImageError
    * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
    */
-  start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource>;
+  start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
   /** The running sandbox of a rollout that another owner started, or undefined. */
   find(
     rolloutId: string,
     epoch: number,
     limits: SandboxLimits,
-  ): Promise<(Sandbox & PatchSource) | undefined>;
-  /** Removes a rollout's sandbox; there need not be one. */
-  remove(rolloutId: string): Promise<void>;
+  ): Promise<PreparedSandbox | undefined>;
   /** Removes what is kept ready between rollouts. */
   close(): Promise<void>;
 }
@@ -56,20 +54,19 @@ export function createSandboxes(options: {
   installation: string;
   leaseMs?: number;
   /** Room that sandboxes leave on the engine's disk. */
-  diskReserve?: DiskSpace;
+  diskReserve?: Partial<DiskSpace>;
   /** The guest of a sandbox over an image: the one in this installation's volume by default. */
   guest?: (imageId: string) => Promise<ContainerGuest>;
 }): DockerSandboxes {
-  const { engine, installation, leaseMs = LEASE_MS, diskReserve = DISK_RESERVE } = options;
+  const { engine, installation, leaseMs = LEASE_MS } = options;
   const guestFor = options.guest ?? ((imageId) => guestOf(engine, installation, imageId, leaseMs));
-  const disk = createDiskWatch(engine, diskReserve);
+  const disk = createDiskWatch(engine, () => ({ ...DISK_RESERVE, ...options.diskReserve }));
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
   const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
 
-  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox & PatchSource> {
+  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox> {
     signal.throwIfAborted();
-    await disk.admit(signal, spec.onWaiting);
     const name = containerName(installation, spec.labels.rollout);
     const labels: Labels = { installation, role: 'rollout', ...spec.labels };
     await removeContainer(engine, name);
@@ -91,10 +88,10 @@ export function createSandboxes(options: {
         stdio,
       );
     } catch (error) {
-      if (statusOf(error) === 404) {
+      if (statusOf(error) === 404 && (await findImage(engine, spec.imageId)) === undefined) {
         throw new ImageError(
           'not-found',
-          `The prepared image ${spec.imageId} is gone from this host. Prepare it again.`,
+          `The prepared image ${spec.imageId} is gone from this host. Resume the batch to prepare it again.`,
           { cause: error },
         );
       }
@@ -115,7 +112,10 @@ export function createSandboxes(options: {
 
   return {
     ...createReaper({ engine, installation }),
-    start: (spec, signal) => limitStarts(() => start(spec, signal)),
+    async start(spec, signal) {
+      await disk.admit(signal, spec.onWaiting);
+      return limitStarts(() => start(spec, signal));
+    },
     async find(rolloutId, epoch, limits) {
       try {
         const found = await call('container inspect', (abortSignal) =>
@@ -138,16 +138,22 @@ export function createSandboxes(options: {
         throw toSandboxError(error, rolloutId);
       }
     },
-    remove: (rolloutId) => removeContainer(engine, containerName(installation, rolloutId)),
     close: () => verifiers.close(),
   };
+}
+
+// --- internal ---
+
+async function agentEnvironment(engine: Engine, imageId: string): Promise<Record<string, string>> {
+  const image = await call('image inspect', () => engine.docker.getImage(imageId).inspect());
+  return toAgentEnvironment(image.Config.Env ?? []);
 }
 
 /**
  * All that the agent's commands start with: what the image sets, since a toolchain is not found without it, less what would
  * change how programs are loaded, and our own values over it.
  */
-export function toAgentEnvironment(imageEnvironment: string[]): Record<string, string> {
+function toAgentEnvironment(imageEnvironment: string[]): Record<string, string> {
   const ofImage = imageEnvironment.flatMap((entry): [string, string][] => {
     const at = entry.indexOf('=');
     const name = entry.slice(0, at);
@@ -172,11 +178,4 @@ export function toAgentEnvironment(imageEnvironment: string[]): Record<string, s
     PYTHONDONTWRITEBYTECODE: '1',
     DEBIAN_FRONTEND: 'noninteractive',
   };
-}
-
-// --- internal ---
-
-async function agentEnvironment(engine: Engine, imageId: string): Promise<Record<string, string>> {
-  const image = await call('image inspect', () => engine.docker.getImage(imageId).inspect());
-  return toAgentEnvironment(image.Config.Env ?? []);
 }

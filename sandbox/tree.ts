@@ -32,11 +32,17 @@ const CHANGED_FOLDER = 'D';
 /** Contents that are fetched at once. */
 const BATCH_BYTES = 8 * 1024 ** 2;
 
-/** Everything that may have changed, and no `.git` of any folder. Throws GuestRefused ('too much') for a list that fits no frame. */
+/** How long a question may take, at the time it is asked, and what to throw where that, or an answer's size, is not enough. */
+export interface Patience {
+  leftMs(): number;
+  onTimeout(): Error;
+  onTooMuch(): Error;
+}
+
+/** Everything that may have changed, and no `.git` of any folder. */
 export function listChanges(
   guest: GuestClient,
-  timeoutMs: number,
-  onTimeout: () => Error,
+  { leftMs, onTimeout, onTooMuch }: Patience,
 ): Promise<TreeChanges> {
   return guest.ask(
     REQUEST.changes,
@@ -59,7 +65,7 @@ export function listChanges(
       }
       return { entries, folders };
     },
-    { timeoutMs, onTimeout },
+    { timeoutMs: leftMs(), onTimeout, onTooMuch },
   );
 }
 
@@ -68,8 +74,7 @@ export async function fetchEntries(
   guest: GuestClient,
   entries: TreeEntry[],
   maxBytes: number,
-  timeoutMs: number,
-  onTimeout: () => Error,
+  { leftMs, onTimeout, onTooMuch }: Patience,
 ): Promise<FetchedEntry[]> {
   const fetched: FetchedEntry[] = [];
   for (const batch of toBatches(entries)) {
@@ -82,7 +87,7 @@ export async function fetchEntries(
           const kind = KINDS[String.fromCharCode(body.u8())] ?? 'missing';
           return { path, kind, executable: body.u8() === 1, content: body.bytes() };
         }),
-      { timeoutMs, onTimeout },
+      { timeoutMs: leftMs(), onTimeout, onTooMuch },
     );
     fetched.push(...contents);
   }

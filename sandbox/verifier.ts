@@ -1,7 +1,7 @@
 /** The pristine image's own repository, asked in a container of its own: what it ignores, and the difference that a commit makes. */
 
 import { REPOSITORY_PATH } from '../domain/ids.ts';
-import type { ChangedFile, ExtractedPatch } from '../domain/ports.ts';
+import { type ChangedFile, type ExtractedPatch, ImageError } from '../domain/ports.ts';
 import { readResult, toRunFields } from './command.ts';
 import { RESULT_REF } from './commit-stream.ts';
 import { CapPassed } from './extract.ts';
@@ -127,16 +127,14 @@ export function createVerifier(guest: GuestClient): Verifier {
     if (result.end === 'timed-out')
       throw new CapPassed('the changes could not be compared in time');
     if (result.exitCode !== 0)
-      throw new Error(
-        `git failed in the verifier (${result.end} ${result.exitCode}): ${result.output}`,
-      );
+      throw withoutGit(`${result.end} ${result.exitCode}: ${result.output}`);
   }
 
   async function readWhole(path: string, maxBytes: number, what: string): Promise<Buffer> {
     const parts: Uint8Array[] = [];
     for (let at = 0; ; at += PART_BYTES) {
       const part = await readFileIn(guest, path, PART_BYTES, at);
-      if (part.kind !== 'file') throw new Error(`the verifier left no ${path} (${part.kind})`);
+      if (part.kind !== 'file') throw withoutGit(`no ${path} (${part.kind})`);
       if (part.size > maxBytes) throw new CapPassed(`${what} of more than ${maxBytes} bytes`);
       parts.push(part.bytes);
       if (!part.truncated) return Buffer.concat(parts);
@@ -194,35 +192,14 @@ export function createVerifier(guest: GuestClient): Verifier {
   };
 }
 
-/** Files of `diff-tree -z --raw --numstat`. */
-export function parseFacts(output: string): ChangedFile[] {
-  const fields = split(output);
-  const files = new Map<string, ChangedFile>();
-  for (let at = 0; at < fields.length; at++) {
-    const field = fields[at] ?? '';
-    const raw = /^:(\d{6}) (\d{6}) (\w+) (\w+) ([A-Z])/.exec(field);
-    if (raw) {
-      const path = fields[++at] ?? '';
-      const [, , , before, after, status] = raw;
-      const change =
-        status === 'A'
-          ? 'added'
-          : status === 'D'
-            ? 'deleted'
-            : before === after
-              ? 'mode'
-              : 'modified';
-      files.set(path, { path: toText(path), change, binary: false });
-      continue;
-    }
-    const [added, , path = ''] = field.split('\t');
-    const file = files.get(path);
-    if (file && added === '-') file.binary = true;
-  }
-  return [...files.values()];
-}
-
 // --- internal ---
+
+function withoutGit(what: string): ImageError {
+  return new ImageError(
+    'build-failed',
+    `The git of the prepared image can't compare its tree (${what}). Pin a git that works in environment.setup, or name another image.`,
+  );
+}
 
 /** The text that bytes (as latin1) spell in UTF-8; what is not UTF-8 becomes U+FFFD. */
 function toText(bytes: string): string {
@@ -280,4 +257,32 @@ function escapeBytes(path: string, letters: Record<number, string>): string {
     if (code >= 32 && code < 127 && code !== 34 && code !== 92) return character;
     return `\\${letters[code] ?? code.toString(8).padStart(3, '0')}`;
   }).join('');
+}
+
+/** Files of `diff-tree -z --raw --numstat`. */
+function parseFacts(output: string): ChangedFile[] {
+  const fields = split(output);
+  const files = new Map<string, ChangedFile>();
+  for (let at = 0; at < fields.length; at++) {
+    const field = fields[at] ?? '';
+    const raw = /^:(\d{6}) (\d{6}) (\w+) (\w+) ([A-Z])/.exec(field);
+    if (raw) {
+      const path = fields[++at] ?? '';
+      const [, , , before, after, status] = raw;
+      const change =
+        status === 'A'
+          ? 'added'
+          : status === 'D'
+            ? 'deleted'
+            : before === after
+              ? 'mode'
+              : 'modified';
+      files.set(path, { path: toText(path), change, binary: false });
+      continue;
+    }
+    const [added, , path = ''] = field.split('\t');
+    const file = files.get(path);
+    if (file && added === '-') file.binary = true;
+  }
+  return [...files.values()];
 }

@@ -82,12 +82,16 @@ export function watchServer(client: Client, ended: EndedAttempts): () => void {
       wasAway = true;
     }
   }
-  let timer: NodeJS.Timeout;
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
   const lookAgain = () => {
-    timer = setTimeout(() => void look().finally(lookAgain), ASK_EVERY_MS);
+    if (!isStopped) timer = setTimeout(() => void look().finally(lookAgain), ASK_EVERY_MS);
   };
   lookAgain();
-  return () => clearTimeout(timer);
+  return () => {
+    isStopped = true;
+    clearTimeout(timer);
+  };
 }
 
 // --- internal ---

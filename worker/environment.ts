@@ -1,6 +1,7 @@
 /** The worker's own settings, from `TWINPATCH_*` variables: where the server and the store are, how much it may run at once. */
 
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism, homedir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
 
 /** Memory of this host that sandboxes may take together. */
@@ -22,6 +23,7 @@ const environmentSchema = z.object({
   TWINPATCH_IMAGE_GB: count.default(30),
   TWINPATCH_DISK_RESERVE_MB: count.default(1024),
   TWINPATCH_ALLOW_ENV: z.string().default(''),
+  XDG_CACHE_HOME: z.string().default(''),
 });
 
 export interface WorkerEnvironment {
@@ -34,6 +36,8 @@ export interface WorkerEnvironment {
   imageBytes: number;
   /** Room that sandboxes leave on the engine's disk. */
   diskReserveBytes: number;
+  /** What is kept for this user on this host. */
+  cacheFolder: string;
   /** Variables that may hold keys although their name does not end in `_API_KEY`. */
   allowedKeyVariables: string[];
 }
@@ -53,6 +57,7 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
     slots: data.TWINPATCH_SLOTS ?? defaultSlots(),
     imageBytes: data.TWINPATCH_IMAGE_GB * 1e9,
     diskReserveBytes: data.TWINPATCH_DISK_RESERVE_MB * 1e6,
+    cacheFolder: join(data.XDG_CACHE_HOME || join(homedir(), '.cache'), 'twinpatch'),
     allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
   };
 }

@@ -2,7 +2,6 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
@@ -12,9 +11,10 @@ import pino from 'pino';
 import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
 import { MAIN_QUEUE, ROLLOUT_QUEUE, sampleWorkflowId } from '../domain/ids.ts';
 import { connectEngine } from '../sandbox/engine.ts';
+import { guestVolumeName } from '../sandbox/guest-volume.ts';
 import { createImageUses } from '../sandbox/image-uses.ts';
 import { createImages } from '../sandbox/image.ts';
-import type { Reaper } from '../sandbox/reaper.ts';
+import { keepOwned, type Reaper } from '../sandbox/reaper.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
@@ -31,7 +31,6 @@ const REAP_EVERY_MS = 30_000;
 const GRACE_MS = 5_000;
 const FORCE_MS = 60_000;
 const LIGHT_ACTIVITIES = 64;
-const DISK_RESERVE_FILES = 20_000;
 
 /** Runs a worker until SIGTERM or SIGINT; `ready` is called once it polls. */
 export async function runWorker(
@@ -54,10 +53,10 @@ export async function runWorker(
   const store = await openStore(environment.store);
   const engine = await connectEngine();
   const owned = { engine, installation: store.id };
-  const diskReserve = { bytes: environment.diskReserveBytes, files: DISK_RESERVE_FILES };
+  const diskReserve = { bytes: environment.diskReserveBytes };
   const sandboxes = createSandboxes({ ...owned, diskReserve });
   const uses = createImageUses(sandboxes, {
-    folder: join(homedir(), '.cache', 'twinpatch', 'images', engine.id.replaceAll(':', '')),
+    folder: join(environment.cacheFolder, 'images', engine.id.replaceAll(':', '')),
     maxBytes: environment.imageBytes,
   });
   const teachers = createTeachers(store, variables, environment.allowedKeyVariables);
@@ -116,6 +115,9 @@ export async function runWorker(
   const stopWatching = watchServer(client, ended);
   ready();
   sweepTemporaries(store.location).catch((error) => log.warn(error));
+  guestVolumeName(engine, store.id)
+    .then((current) => sandboxes.removeVolumes(current))
+    .catch((error) => log.warn(error));
   try {
     await running;
   } finally {
@@ -131,13 +133,8 @@ export async function runWorker(
 
 // --- internal ---
 
-/** Removes containers whose rollout nobody owns. Those without a rollout are kept while any process of ours works here. */
 async function reap(sandboxes: Reaper, store: Store): Promise<void> {
-  const busy = (await store.attempts.live()).length > 0;
-  await sandboxes.reap({
-    keep: ({ labels: { rollout }, running }) =>
-      rollout === undefined ? busy && running : store.leases.isLive(rollout),
-  });
+  await sandboxes.reap({ keep: await keepOwned(store) });
 }
 
 async function closedSamples(client: Client, batchId: string, keys: string[]): Promise<string[]> {

@@ -38,12 +38,11 @@ static struct command *commands; /* newest first */
 static struct process_set known_processes;
 static uint64_t forgotten[MAX_REMEMBERED];
 static size_t forgotten_count;
-static bool stopped;
+static bool stopped, over_limit;
 
-static uint64_t hash_of(const void *bytes, size_t length) {
-  uint64_t hash = 1469598103934665603u;
-  for (size_t i = 0; i < length; i++) hash = (hash ^ ((const uint8_t *)bytes)[i]) * 1099511628211u;
-  return hash;
+static void know(struct process_set found) {
+  free(known_processes.list);
+  known_processes = found;
 }
 
 static struct command *find(struct text id) {
@@ -66,12 +65,12 @@ static void drop(struct command *gone) {
 }
 
 static void forget(struct command *done) {
-  forgotten[forgotten_count++ % MAX_REMEMBERED] = hash_of(done->id, done->id_length);
+  forgotten[forgotten_count++ % MAX_REMEMBERED] = hash_bytes(done->id, done->id_length);
   drop(done);
 }
 
 static bool is_forgotten(struct text id) {
-  uint64_t hash = hash_of(id.bytes, id.length);
+  uint64_t hash = hash_bytes(id.bytes, id.length);
   size_t count = forgotten_count < MAX_REMEMBERED ? forgotten_count : MAX_REMEMBERED;
   for (size_t i = 0; i < count; i++)
     if (forgotten[i] == hash) return true;
@@ -117,7 +116,7 @@ void run_command(uint32_t tag, struct reader *body) {
 
   command = calloc(1, sizeof *command);
   char *kept_id = malloc(id.length + 1);
-  scan_processes(&known_processes, 0);
+  know(scan_processes());
   uint64_t started_us = now_us(), kills = memory_kills(), refusals = refused_forks();
   if (command == NULL || kept_id == NULL || !open_output(&command->output, head, tail) ||
       !start_shell(&command->shell, setup, text)) {
@@ -209,18 +208,14 @@ static void settle(struct command *command) {
   uint64_t now = now_us();
   bool is_late = now >= command->exited_us + SETTLE_US;
   if (command->is_open && !is_late) return;
-  struct process_set before = known_processes;
-  known_processes.pids = before.count > 0 ? malloc(before.count * sizeof *before.pids) : NULL;
-  if (known_processes.pids != NULL) memcpy(known_processes.pids, before.pids, before.count * sizeof *before.pids);
-  else known_processes.count = 0;
-  bool left = scan_processes(&known_processes, is_alone(command) ? 0 : command->shell.pid);
+  struct process_set found = scan_processes();
+  bool left = has_new(&found, &known_processes, is_alone(command) ? 0 : command->shell.pid);
   if (left && !is_late) {
-    free(known_processes.pids);
-    known_processes = before;
+    free(found.list);
     command->next_look_us = now + SETTLE_STEP_US;
     return;
   }
-  free(before.pids);
+  know(found);
   int waiting = 0;
   if (command->is_open && ioctl(command->shell.output, FIONREAD, &waiting) == 0 && waiting > 0) drain(command, (size_t)waiting);
   finish(command, left || command->is_open);
@@ -241,7 +236,11 @@ void command_timers(void) {
   for (struct command *one = commands, *next; one != NULL; one = next) {
     next = one->next;
     if (one->is_done) continue;
-    if (one->has_exited && !has_begun(&one->shell)) {
+    if (over_limit && !one->is_over_limit) {
+      one->is_over_limit = true;
+      kill_agent();
+    }
+    if (one->has_exited && !has_begun(&one->shell) && !one->is_over_limit) {
       fail(one);
     } else if (one->has_exited) {
       drain(one, MAX_AT_ONCE);
@@ -287,12 +286,11 @@ void forget_waiters(void) {
 }
 
 void end_over_limit(void) {
-  for (struct command *one = commands; one != NULL; one = one->next)
-    if (!one->is_done) one->is_over_limit = true;
+  over_limit = true; /* what was written stays, so that later commands end as well */
   kill_agent();
 }
 
-void stop_commands(void) {
+bool stop_commands(void) {
   stopped = true;
-  kill_agent();
+  return kill_agent();
 }

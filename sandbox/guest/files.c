@@ -110,7 +110,9 @@ static int open_target_folder(char *path, char **name, const char *asked, const 
 
 static const char *replace_file(int folder, const char *name, mode_t mode, struct text bytes) {
   char temporary[48];
-  put_number(stpcpy(temporary, ".twinpatch-"), now_us());
+  /* One name for each target, so that a repeated request clears what a killed one left. */
+  put_number(stpcpy(temporary, ".twinpatch-"), hash_bytes(name, strlen(name)));
+  unlinkat(folder, temporary, 0);
   int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return strerror(errno);
   int error = 0;

@@ -49,14 +49,20 @@ void act_as_agent(void);
 void act_as_root(void);
 /* Sends a signal as the agent would: it reaches no process but the agent's. `pid` may be -1, every one of them at once. */
 void signal_as_agent(pid_t pid, int signal);
-/* Kills the agent's processes until none is left, also those that are born meanwhile; gives up after a second. */
-void kill_agent(void);
-/* Puts the living processes of the agent into `known`; true when one of them, of this session or (0) of any, was not in it. */
+/* Kills the agent's processes until none is left, also those that are born meanwhile; false when some are after a second. */
+bool kill_agent(void);
+struct process {
+  pid_t pid, parent, session;
+  char state;
+};
 struct process_set {
-  pid_t *pids;
+  struct process *list; /* to be freed */
   size_t count;
 };
-bool scan_processes(struct process_set *known, pid_t session);
+/* The living processes of the agent, but those of jobs. */
+struct process_set scan_processes(void);
+/* Whether one that was found, of this session or (0) of any, is not among the known ones. */
+bool has_new(const struct process_set *found, const struct process_set *known, pid_t session);
 /* As fork. Where commands that are over left no process to be had, what they left is killed first. */
 pid_t fork_anyway(void);
 /* True for a process that the engine started beside us: root's, and of no parent in here. */
@@ -112,7 +118,8 @@ size_t command_poll(struct pollfd *to);
 void command_ready(const struct pollfd *ready, size_t count);
 uint64_t command_due_us(void);
 void command_timers(void);
-void stop_commands(void);
+/* Ends every process, and refuses every later command; false when some process is left. */
+bool stop_commands(void);
 /* Ends every command with what is left of it: the sandbox has written more than it may. */
 void end_over_limit(void);
 

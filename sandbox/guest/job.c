@@ -24,7 +24,7 @@ struct job {
   int output;
   uint64_t deadline_us;
   struct buffer reply;
-  bool has_waiter, has_exited, is_ended;
+  bool has_waiter, has_exited, is_ended, is_late;
   int status;
 };
 
@@ -74,9 +74,9 @@ void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *re
 static void finish(struct job *job) {
   if (job->has_waiter) {
     int code = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : JOB_FAILED;
-    if (job->reply.failed) code = JOB_TOO_MUCH;
+    if (job->reply.failed || job->is_late) code = JOB_TOO_MUCH;
     if (code == JOB_DONE) send_frame(REPLY_OK, job->tag, &job->reply);
-    else if (code == JOB_TOO_MUCH) send_error(job->tag, ERROR_TOO_MUCH, "more than one answer holds");
+    else if (code == JOB_TOO_MUCH) send_error(job->tag, ERROR_TOO_MUCH, "more than one answer holds, or two minutes");
     else if (code == JOB_MISREAD) send_error(job->tag, ERROR_PROTOCOL, "not what this request holds");
     else send_error(job->tag, ERROR_INTERRUPTED, "the helper was killed");
   }
@@ -123,6 +123,7 @@ void job_timers(void) {
     if (one->has_exited && one->is_ended) {
       finish(one);
     } else if (!one->has_exited && now_us() >= one->deadline_us) {
+      one->is_late = true;
       signal_as_agent(one->child, SIGKILL);
       one->deadline_us = now_us() + KILL_AGAIN_US;
     }

@@ -44,13 +44,10 @@ bool is_disk_full(const char *path) {
          ((uint64_t)disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES || (disk.f_files > 0 && disk.f_ffree == 0));
 }
 
-/* u64 processes, bytes of memory, out-of-memory kills, free bytes of the disk, free inodes of it. */
+/* u64 free bytes of the disk, u64 free inodes of it. */
 void put_stat(struct buffer *to) {
   struct statvfs disk = {0};
   statvfs("/", &disk);
-  put_u64(to, counter("/sys/fs/cgroup/pids.current", "/sys/fs/cgroup/pids/pids.current", ""));
-  put_u64(to, counter("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes", ""));
-  put_u64(to, memory_kills());
   put_u64(to, (uint64_t)disk.f_bavail * disk.f_frsize);
   /* Some file systems have no table of inodes to run out of. */
   put_u64(to, disk.f_files > 0 ? disk.f_ffree : UINT64_MAX);

@@ -37,11 +37,6 @@ void signal_as_agent(pid_t pid, int signal) {
   act_as_root();
 }
 
-struct process {
-  pid_t parent, session;
-  char state;
-};
-
 /* False when it is gone. */
 static bool look_at(pid_t pid, struct process *process) {
   char path[40], bytes[512];
@@ -67,39 +62,42 @@ bool is_from_engine(pid_t pid, uid_t uid) {
   return uid == 0 && pid > 1 && look_at(pid, &process) && process.parent == 0;
 }
 
-bool scan_processes(struct process_set *known, pid_t session) {
+struct process_set scan_processes(void) {
   struct process_set found = {0};
-  bool is_new = false;
   DIR *proc = opendir("/proc");
-  if (proc == NULL) return false;
+  if (proc == NULL) return found;
   for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
-    pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-    struct process process;
-    if (pid <= 1 || !look_at(pid, &process) || process.parent == 0 || is_job(pid)) continue;
+    struct process process = {.pid = (pid_t)strtol(entry->d_name, NULL, 10)};
+    if (process.pid <= 1 || !look_at(process.pid, &process) || process.parent == 0 || is_job(process.pid)) continue;
     if (process.state == 'Z' || process.state == 'X') continue;
-    pid_t *pids = realloc(found.pids, (found.count + 1) * sizeof *pids);
-    if (pids == NULL) break;
-    found.pids = pids;
-    found.pids[found.count++] = pid;
-    bool was_known = false;
-    for (size_t i = 0; i < known->count && !was_known; i++) was_known = known->pids[i] == pid;
-    is_new |= !was_known && (session == 0 || process.session == session);
+    struct process *list = realloc(found.list, (found.count + 1) * sizeof *list);
+    if (list == NULL) break;
+    found.list = list;
+    found.list[found.count++] = process;
   }
   closedir(proc);
-  free(known->pids);
-  *known = found;
-  return is_new;
+  return found;
 }
 
-void kill_agent(void) {
-  struct process_set left = {0};
-  for (uint64_t end = now_us() + KILL_US; now_us() < end;) {
+bool has_new(const struct process_set *found, const struct process_set *known, pid_t session) {
+  for (size_t i = 0; i < found->count; i++) {
+    if (session != 0 && found->list[i].session != session) continue;
+    bool was_known = false;
+    for (size_t k = 0; k < known->count && !was_known; k++) was_known = known->list[k].pid == found->list[i].pid;
+    if (!was_known) return true;
+  }
+  return false;
+}
+
+bool kill_agent(void) {
+  for (uint64_t end = now_us() + KILL_US;;) {
     signal_as_agent(-1, SIGKILL);
-    scan_processes(&left, 0);
-    if (left.count == 0) break;
+    struct process_set left = scan_processes();
+    free(left.list);
+    if (left.count == 0) return true;
+    if (now_us() >= end) return false;
     usleep(1000);
   }
-  free(left.pids);
 }
 
 pid_t fork_anyway(void) {

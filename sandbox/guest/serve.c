@@ -151,7 +151,7 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_FETCH: return start_job(frame->tag, fetch_files, &frame->body);
     case REQUEST_USAGE: return start_job(frame->tag, measure_usage, &frame->body);
     case REQUEST_STOP:
-      stop_commands();
+      if (!stop_commands()) return refuse(from, frame->tag, ERROR_INTERRUPTED, "some process can't be ended");
       break;
     case REQUEST_LIMIT:
       end_over_limit();

@@ -123,3 +123,9 @@ char *to_cstring(struct text text) {
   string[text.length] = 0;
   return string;
 }
+
+uint64_t hash_bytes(const void *bytes, size_t length) {
+  uint64_t hash = 1469598103934665603u;
+  for (size_t i = 0; i < length; i++) hash = (hash ^ ((const uint8_t *)bytes)[i]) * 1099511628211u;
+  return hash;
+}

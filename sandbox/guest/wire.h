@@ -24,10 +24,10 @@ enum request_type {
   REQUEST_WRITE,      /* string path, string bytes */
   REQUEST_LIST,       /* string path, u32 depth, u32 bytes at most */
   REQUEST_STOP,       /* ends every process; afterwards only the tree can be asked for */
-  REQUEST_STAT,
-  REQUEST_CHANGES,
+  REQUEST_STAT,       /* -> u64 free bytes of the disk, u64 free inodes */
+  REQUEST_CHANGES,    /* -> records, see changes.c */
   REQUEST_FETCH,      /* u64 bytes at most, u32 n, n strings: paths below the repository */
-  REQUEST_USAGE,      /* what was written in this sandbox */
+  REQUEST_USAGE,      /* -> u64 bytes, u64 inodes that were written in this sandbox */
   REQUEST_LIMIT,      /* ends every command: the sandbox has written more than it may */
 };
 
@@ -87,6 +87,9 @@ void put_frame(struct buffer *to, uint8_t type, uint32_t tag, const void *body, 
 
 /* Takes the first frame of `bytes`: its size, 0 where more bytes are needed, or -1 for what is no frame. */
 long parse_frame(const uint8_t *bytes, size_t length, struct frame *frame);
+
+/* FNV-1a */
+uint64_t hash_bytes(const void *bytes, size_t length);
 
 /* A text as a C string of its own (to be freed), or NULL where it holds a NUL, is empty, or memory ran out. */
 char *to_cstring(struct text text);

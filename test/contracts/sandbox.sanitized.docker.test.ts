@@ -13,7 +13,8 @@ import { toGuestCommand } from '../../sandbox/guest.ts';
 import { toGuestMount } from '../../sandbox/guest-volume.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { sanitizedGuest } from '../support/guest-build.ts';
-import { BASE_IMAGE, LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
+import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
 import { describeIsolation } from './sandbox-isolation.ts';
 
@@ -78,7 +79,7 @@ async function fillVolume(): Promise<string> {
   const Labels = toEngineLabels({ installation, role: 'guest' });
   await engine.docker.createVolume({ Name, Labels });
   const container = await engine.docker.createContainer({
-    Image: BASE_IMAGE,
+    Image: DEFAULT_IMAGE,
     HostConfig: { Mounts: [toGuestMount(Name, installation, { readOnly: false })] },
   });
   await container.putArchive(sanitizedGuest(), { path: '/.twinpatch' });

@@ -1,15 +1,16 @@
 /** Attacks on what is around a sandbox: the engine, the kernel, the network, the host. The numbers are those of the attacks in docs/security.md. */
 
+import type { PreparedSandbox } from '../../domain/ports.ts';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import { openSuite, run, say, type TestSandbox } from '../support/sandbox-suite.ts';
+import { openSuite, run, say } from '../support/sandbox-suite.ts';
 
 const suite = await openSuite('escape');
-let sandbox: TestSandbox;
+let sandbox: PreparedSandbox;
 
 beforeAll(async () => {
   sandbox = await suite.start();

@@ -1,19 +1,20 @@
 /** Attacks on the guest of a sandbox, and on files through it. The numbers are those of docs/security.md. */
 
+import type { PreparedSandbox } from '../../domain/ports.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { FileWriteRefused } from '../../domain/ports.ts';
 import { toFrame, REQUEST, WIRE_VERSION } from '../../sandbox/wire.ts';
 import { count } from '../support/counts.ts';
 import { LIMITS } from '../support/sandbox-fixture.ts';
-import { openSuite, run, say, type TestSandbox } from '../support/sandbox-suite.ts';
+import { openSuite, run, say } from '../support/sandbox-suite.ts';
 
 /** What the agent would leave in a file that is not its own. */
 const PLANTED = 'planted by the agent';
 const CAPS = { maxBytes: 1024 ** 2, maxEntries: 100, maxDepth: 20, timeoutMs: 60_000 };
 
 const suite = await openSuite('guest', { 'a.txt': 'a\n', 'pkg/b.txt': 'b\n' });
-let sandbox: TestSandbox;
+let sandbox: PreparedSandbox;
 
 beforeAll(async () => {
   sandbox = await suite.start();
@@ -44,7 +45,7 @@ describe('the first process', () => {
   it('T21: takes a new owner after all of that', async () => {
     const next = await suite.sandboxes.find('b/s/rollout-1.1', 2, LIMITS);
     expect(next?.ref).toEqual(sandbox.ref);
-    sandbox = next as TestSandbox;
+    sandbox = next as PreparedSandbox;
     expect(await say(sandbox, 'cat a.txt')).toBe('a\n');
   });
 

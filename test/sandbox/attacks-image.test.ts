@@ -3,7 +3,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { createImages } from '../../sandbox/image.ts';
-import { BASE_IMAGE, LIMITS, toTar } from '../support/sandbox-fixture.ts';
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
+import { LIMITS, toTar } from '../support/sandbox-fixture.ts';
 import { openSuite, say } from '../support/sandbox-suite.ts';
 
 const CAPS = { maxBytes: 1e6, maxEntries: 10, maxDepth: 5, timeoutMs: 60_000 };
@@ -57,7 +58,7 @@ RUN useradd -m -u 1000 dev && mkdir /testbed && touch /testbed/of-the-image && c
 RUN rm -rf /tmp && mkdir -m 700 /home/agent`,
     ],
   ])('T62: works whatever it %s', async (_what, lines) => {
-    const imageId = await prepare(`FROM ${BASE_IMAGE}\n${lines}\n`);
+    const imageId = await prepare(`FROM ${DEFAULT_IMAGE}\n${lines}\n`);
     const sandbox = await suite.start({ imageId });
     try {
       expect(await say(sandbox, 'id -u; pwd; cat a.txt; ls -A; ls -A /tmp')).toBe(
@@ -77,22 +78,22 @@ RUN rm -rf /tmp && mkdir -m 700 /home/agent`,
   it.each([
     [
       'no shell at all',
-      `FROM scratch\nCOPY --from=${BASE_IMAGE} /etc/hostname /x\n`,
+      `FROM scratch\nCOPY --from=${DEFAULT_IMAGE} /etc/hostname /x\n`,
       /no \/bin\/sh.*name another one/,
     ],
     [
       'no bash and no way to install it',
-      `FROM ${BASE_IMAGE}\nRUN rm -f /bin/bash /usr/bin/bash /usr/bin/apt-get\n`,
+      `FROM ${DEFAULT_IMAGE}\nRUN rm -f /bin/bash /usr/bin/bash /usr/bin/apt-get\n`,
       /lacks.*bash.*Add bash/s,
     ],
     [
       'a volume in the place of the repository',
-      `FROM ${BASE_IMAGE}\nVOLUME /testbed\n`,
+      `FROM ${DEFAULT_IMAGE}\nVOLUME /testbed\n`,
       /VOLUME.*\/testbed/s,
     ],
     [
       'a volume below the repository',
-      `FROM ${BASE_IMAGE}\nVOLUME /testbed/build\n`,
+      `FROM ${DEFAULT_IMAGE}\nVOLUME /testbed/build\n`,
       /VOLUME.*\/testbed\/build/s,
     ],
   ])('T62: is refused with what to do when it has %s', async (_what, dockerfile, reason) => {
@@ -106,7 +107,7 @@ RUN rm -rf /tmp && mkdir -m 700 /home/agent`,
 describe('a set-up command', () => {
   it('T61: finds no key, no engine and no host, and what it leaves running ends', async () => {
     process.env['CANARY_API_KEY'] = 'canary-of-the-worker';
-    const imageId = await prepare(`FROM ${BASE_IMAGE}\n`, [
+    const imageId = await prepare(`FROM ${DEFAULT_IMAGE}\n`, [
       '{ env; cat /proc/*/environ /proc/*/cmdline | tr "\\0" "\\n"; ls -a / /root /run /var/run; cut -d" " -f5 /proc/self/mountinfo; } >seen 2>&1; ls /var/run/docker.sock /.twinpatch >>seen 2>&1; true',
       '(setsid bash -c "while :; do echo alive >/testbed/alive-$RANDOM; sleep 0.05; done" >/dev/null 2>&1 &)',
       'for try in "mount -t tmpfs none /mnt" "mknod /x b 8 0" "sh -c \'echo b >/proc/sysrq-trigger\'" "unshare -m true" "date -s 2001-01-01"; do $try 2>/dev/null && echo "$try" >>got-through; done; true',

@@ -1,10 +1,11 @@
 /** Attacks on what a sandbox shares with others: memory, processes, processors, disk, the worker. The numbers are those of docs/security.md. */
 
+import type { PreparedSandbox } from '../../domain/ports.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import type { ExtractCaps } from '../../domain/ports.ts';
 import { count } from '../support/counts.ts';
-import { openSuite, run, say, type TestSandbox } from '../support/sandbox-suite.ts';
+import { openSuite, run, say } from '../support/sandbox-suite.ts';
 
 const CAPS: ExtractCaps = {
   maxBytes: 1024 ** 2,
@@ -14,7 +15,7 @@ const CAPS: ExtractCaps = {
 };
 
 const suite = await openSuite('resources');
-let sandbox: TestSandbox;
+let sandbox: PreparedSandbox;
 
 beforeAll(async () => {
   sandbox = await suite.start();

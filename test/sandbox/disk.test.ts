@@ -82,6 +82,17 @@ describe('what a sandbox writes', () => {
     },
   );
 
+  it('T15: counts what many short commands write, and runs nothing more beyond the limit', async () => {
+    const sandbox = await start({ maxDiskBytes: 64 * 1024 ** 2 });
+    const ends: string[] = [];
+    for (let file = 0; file < 20 && !ends.includes('disk-limit'); file++)
+      ends.push((await run(sandbox, `head -c 12M /dev/zero >f${file}; sleep 0.3`)).end);
+    expect(ends.slice(0, 3)).toEqual(['exited', 'exited', 'exited']);
+    expect(ends.at(-1)).toBe('disk-limit');
+    expect(await run(sandbox, 'echo more >more')).toMatchObject({ end: 'disk-limit', output: '' });
+    await sandbox.close();
+  });
+
   it('does not count what is deleted again', async () => {
     const sandbox = await start({ maxDiskBytes: 128 * 1024 ** 2 });
     for (let round = 0; round < 4; round++) {

@@ -176,6 +176,16 @@ describe('extraction', () => {
     });
   });
 
+  it('is made again in another verifier when the one that was kept has gone', async () => {
+    await after(CHANGE, async (sandbox) => {
+      const first = await sandbox.extractPatch(CAPS);
+      const verifiers = (await sandboxes.list()).filter(({ labels }) => labels.role === 'verifier');
+      expect(verifiers).not.toEqual([]);
+      for (const { id } of verifiers) await engine.docker.getContainer(id).kill();
+      expect(await sandbox.extractPatch(CAPS)).toEqual(first);
+    });
+  });
+
   it('of a sandbox that is gone says so', async () => {
     const gone = await after(CHANGE, async (sandbox) => sandbox);
     await expect(gone.extractPatch(CAPS)).rejects.toThrow(SandboxLost);

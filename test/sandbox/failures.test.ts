@@ -128,7 +128,7 @@ describe('an engine that loses calls', () => {
     proxy.decide = () => 'lose';
     const ends = await Promise.allSettled([
       sandbox.close(),
-      behind.remove('b/s/silent'),
+      behind.find('b/s/silent', 2, LIMITS),
       behind.removeAll(),
       behind.close(),
     ]);

@@ -11,7 +11,8 @@ import { toEngineLabels } from '../../domain/ids.ts';
 import { connectEngine, type Engine } from '../../sandbox/engine.ts';
 import { ensureGuestVolume, toGuestMount } from '../../sandbox/guest-volume.ts';
 import { createReaper } from '../../sandbox/reaper.ts';
-import { BASE_IMAGE, toTar, uniqueName } from '../support/sandbox-fixture.ts';
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
+import { toTar, uniqueName } from '../support/sandbox-fixture.ts';
 
 const PROCESS = fileURLToPath(new URL('../support/guest-volume-process.ts', import.meta.url));
 const installation = uniqueName('guest-volume');
@@ -19,7 +20,7 @@ const neighbour = `${installation}-neighbour`;
 const LABELS = toEngineLabels({ installation, role: 'guest' });
 const engine = await connectEngine();
 const reaper = createReaper({ engine, installation });
-const ensure = (as: Engine = engine) => ensureGuestVolume(as, installation, BASE_IMAGE);
+const ensure = (as: Engine = engine) => ensureGuestVolume(as, installation, DEFAULT_IMAGE);
 /** As in another process: nothing is known of what was looked at before. */
 const another = (): Engine => ({ ...engine });
 
@@ -52,7 +53,7 @@ describe('the volume of guestd', () => {
   });
 
   it('takes in nothing that an image has at its place', async () => {
-    const container = await engine.docker.createContainer({ Image: BASE_IMAGE, Cmd: ['true'] });
+    const container = await engine.docker.createContainer({ Image: DEFAULT_IMAGE, Cmd: ['true'] });
     await container.putArchive(toTar({ '.twinpatch/own': 'x' }), { path: '/' });
     const { Id: image } = (await container.commit()) as { Id: string };
     try {
@@ -106,7 +107,7 @@ describe('the volume of guestd', () => {
     async (delayMs) => {
       const child = spawn(
         process.execPath,
-        ['--import', 'tsx', PROCESS, installation, BASE_IMAGE],
+        ['--import', 'tsx', PROCESS, installation, DEFAULT_IMAGE],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       );
       await once(createInterface({ input: child.stdout }), 'line');
@@ -142,7 +143,7 @@ describe('the volume of guestd', () => {
 
 describe('removing volumes of guestd', () => {
   it('removes those of this installation that no container has', async () => {
-    const theirs = await ensureGuestVolume(engine, neighbour, BASE_IMAGE);
+    const theirs = await ensureGuestVolume(engine, neighbour, DEFAULT_IMAGE);
     const current = await ensure();
     const old = ['old-1', 'old-2'].map((version) => current.replace(/[^-]+$/, version));
     for (const Name of old) await engine.docker.createVolume({ Name, Labels: LABELS });
@@ -160,7 +161,7 @@ describe('removing volumes of guestd', () => {
 async function create(
   volume: string,
   command: string[],
-  { image = BASE_IMAGE, readOnly = true } = {},
+  { image = DEFAULT_IMAGE, readOnly = true } = {},
 ) {
   return engine.docker.createContainer({
     Image: image,

@@ -6,13 +6,8 @@ import { connectEngine } from '../../sandbox/engine.ts';
 import { createImages, preparedTag } from '../../sandbox/image.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import {
-  BASE_IMAGE,
-  LIMITS,
-  type TreeFile,
-  toTar,
-  uniqueName,
-} from '../support/sandbox-fixture.ts';
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
+import { LIMITS, type TreeFile, toTar, uniqueName } from '../support/sandbox-fixture.ts';
 
 const installation = uniqueName('image');
 const engine = await connectEngine();
@@ -27,7 +22,7 @@ function specOf(
 ): ImageSpec {
   return {
     key: `${installation}-${keys++}`,
-    base: { image: BASE_IMAGE },
+    base: { image: DEFAULT_IMAGE },
     snapshot: async () => toTar(tree),
     setup: [],
     limits: LIMITS,
@@ -242,7 +237,7 @@ describe('preparing', () => {
         { 'a.txt': 'a\n' },
         {
           base: {
-            dockerfile: `FROM ${BASE_IMAGE}\nENV TOOLCHAIN=/opt/x LD_PRELOAD=\nRUN echo made >/made\nUSER nobody\nENTRYPOINT ["false"]\n`,
+            dockerfile: `FROM ${DEFAULT_IMAGE}\nENV TOOLCHAIN=/opt/x LD_PRELOAD=\nRUN echo made >/made\nUSER nobody\nENTRYPOINT ["false"]\n`,
           },
         },
       ),
@@ -252,7 +247,10 @@ describe('preparing', () => {
       expect(await run('cat /made; echo $TOOLCHAIN; id -u')).toBe('made\n/opt/x\n1000\n'),
     );
     const failing = images.prepare(
-      specOf({}, { base: { dockerfile: `FROM ${BASE_IMAGE}\nRUN echo why it fails; exit 4\n` } }),
+      specOf(
+        {},
+        { base: { dockerfile: `FROM ${DEFAULT_IMAGE}\nRUN echo why it fails; exit 4\n` } },
+      ),
       signal,
     );
     await expect(failing).rejects.toThrow(/Dockerfile[^]*why it fails/);

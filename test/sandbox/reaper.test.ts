@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
+import { type SandboxRole, toEngineLabels } from '../../domain/ids.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
+import { keepOwned } from '../../sandbox/reaper.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
@@ -18,6 +20,7 @@ const spec = (batch: string, sample: string) => ({
   epoch: 1,
   labels: { batch, sample, rollout: `${batch}/${sample}/rollout-1.1` },
 });
+const ATTEMPT = { activity: 'rollout', workflowId: 'w', taskToken: 't' };
 const byName = (a: string, b: string) => a.localeCompare(b);
 const names = async (sandboxes: typeof ours) =>
   (await sandboxes.list()).map(({ labels }) => labels.rollout ?? '').toSorted(byName);
@@ -29,6 +32,34 @@ afterAll(async () => {
 });
 
 describe('reaping', () => {
+  it('leaves those that prepare, whatever their state, and verifiers that run, while a worker works', async () => {
+    const create = async (role: SandboxRole, end: 'created' | 'running' | 'exited') => {
+      const container = await engine.docker.createContainer({
+        Image: imageId,
+        Entrypoint: ['sleep', end === 'exited' ? '0' : '60'],
+        Cmd: [],
+        Labels: toEngineLabels({ installation, role }),
+      });
+      if (end !== 'created') await container.start();
+      if (end === 'exited') await container.wait();
+      return container.id;
+    };
+    const stay = await Promise.all([
+      create('prepare', 'created'),
+      create('prepare', 'exited'),
+      create('verifier', 'created'),
+      create('verifier', 'running'),
+    ]);
+    const ended = await create('verifier', 'exited');
+    const working = (count: number) => ({
+      attempts: { live: async () => Array.from({ length: count }, () => ATTEMPT) },
+      leases: { isLive: async () => false },
+    });
+    const ids = (removed: { id: string }[]) => removed.map(({ id }) => id).sort();
+    expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual([ended]);
+    expect(ids(await ours.reap({ keep: await keepOwned(working(0)) }))).toEqual(stay.sort());
+  });
+
   it('F3: removes what nobody owns of this installation, and nothing of its neighbour', async () => {
     await Promise.all([
       ours.start(spec('one', 'a'), signal),
@@ -86,8 +117,8 @@ describe('starting', () => {
     const second = await ours.start(spec('again', 'a'), signal);
     expect(second.ref.container).not.toBe(first.ref.container);
     expect(await names(ours)).toEqual(['again/a/rollout-1.1']);
-    await ours.remove('again/a/rollout-1.1');
-    await ours.remove('again/a/rollout-1.1');
+    await second.close();
+    await second.close();
     expect(await names(ours)).toEqual([]);
   });
 

@@ -13,9 +13,8 @@ import {
   MAX_FRAME_BYTES,
   toFrame,
 } from '../../sandbox/wire.ts';
+import { count } from '../support/counts.ts';
 import { guestFuzz } from '../support/guest-build.ts';
-
-const IS_STRESS = process.env['TWINPATCH_STRESS'] === '1';
 
 const field = fc.oneof<fc.Arbitrary<Field>[]>(
   fc.nat(0xffff_ffff).map((u32) => ({ u32 })),
@@ -125,7 +124,7 @@ describe('a frame', () => {
 
 describe('guestd', () => {
   it('answers a good owner after whatever it was sent, and reads nothing that is not there', () => {
-    const cases = IS_STRESS ? 10_000_000 : 200_000;
+    const cases = count(200_000, 10_000_000);
     const said = execFileSync(guestFuzz(), ['1', String(cases)], { encoding: 'utf8' });
     expect(said).toMatch(new RegExp(`^${cases} cases, \\d{5,} answers\\n$`));
   });

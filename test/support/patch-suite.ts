@@ -1,9 +1,10 @@
 /** What tests of patches share: a repository with a bit of everything, and the patch of a command that was run in it. */
 
+import type { PreparedSandbox } from '../../domain/ports.ts';
 import { expect } from 'vitest';
 
 import type { ExtractCaps, ExtractedPatch } from '../../domain/ports.ts';
-import { openSuite, run, type TestSandbox } from './sandbox-suite.ts';
+import { openSuite, run } from './sandbox-suite.ts';
 
 /** What the image has at /testbed. */
 export const TREE = {
@@ -38,7 +39,10 @@ export async function openPatchSuite(prefix: string) {
   const suite = await openSuite(prefix, TREE);
 
   /** Works with a fresh sandbox in which a command went well. */
-  async function after<T>(command: string, work: (sandbox: TestSandbox) => Promise<T>): Promise<T> {
+  async function after<T>(
+    command: string,
+    work: (sandbox: PreparedSandbox) => Promise<T>,
+  ): Promise<T> {
     const sandbox = await suite.start();
     try {
       const result = await run(sandbox, command, { timeoutMs: 60_000 });

@@ -2,14 +2,12 @@
 
 import { afterAll } from 'vitest';
 
-import type { CommandRequest, PatchSource, Sandbox, SandboxLimits } from '../../domain/ports.ts';
+import type { CommandRequest, Sandbox, SandboxLimits } from '../../domain/ports.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { execute } from '../../sandbox/exec.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS, prepareTree, type Tree, uniqueName } from './sandbox-fixture.ts';
-
-export type TestSandbox = Sandbox & PatchSource;
 
 let requests = 0;
 

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connectionOptions } from '../../../worker/connection.ts';
@@ -13,6 +13,7 @@ describe('the environment of a worker', () => {
       namespace: 'twinpatch',
       slots: defaultSlots(),
       imageBytes: 30e9,
+      cacheFolder: join(homedir(), '.cache', 'twinpatch'),
       diskReserveBytes: 1024e6,
       allowedKeyVariables: [],
     });
@@ -26,6 +27,7 @@ describe('the environment of a worker', () => {
       TWINPATCH_NAMESPACE: 'lab',
       TWINPATCH_SLOTS: '12',
       TWINPATCH_IMAGE_GB: '5',
+      XDG_CACHE_HOME: '/cache',
       TWINPATCH_DISK_RESERVE_MB: '200',
       TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
     });
@@ -35,6 +37,7 @@ describe('the environment of a worker', () => {
       namespace: 'lab',
       slots: 12,
       imageBytes: 5e9,
+      cacheFolder: '/cache/twinpatch',
       diskReserveBytes: 2e8,
       allowedKeyVariables: ['HF_TOKEN', 'OTHER'],
     });

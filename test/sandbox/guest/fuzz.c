@@ -85,11 +85,11 @@ void forget_jobs(void) {}
 
 void act_as_agent(void) {}
 void act_as_root(void) {}
-void kill_agent(void) {}
+bool kill_agent(void) { return true; }
 bool is_from_engine(pid_t pid, uid_t uid) { return pid == 0 && uid == 0; }
-bool scan_processes(struct process_set *known, pid_t session) {
-  known->count = 0;
-  return session != 0;
+struct process_set scan_processes(void) { return (struct process_set){0}; }
+bool has_new(const struct process_set *found, const struct process_set *known, pid_t session) {
+  return found->count > known->count || session != 0;
 }
 uint64_t memory_kills(void) { return 0; }
 uint64_t refused_forks(void) { return 0; }
