@@ -1,55 +1,26 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { EngineUnavailable, type Sandbox, SandboxLost } from '../../domain/ports.ts';
 import { toCreateOptions } from '../../sandbox/container.ts';
 import { connectEngine, negotiate } from '../../sandbox/engine.ts';
 import { createDemultiplexer, execute } from '../../sandbox/exec.ts';
 import { toGuestMount } from '../../sandbox/guest-volume.ts';
-import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { LIMITS } from '../support/sandbox-fixture.ts';
+import { openSuite, run as runIn } from '../support/sandbox-suite.ts';
 
-const installation = uniqueName('faults');
-const engine = await connectEngine();
-const imageId = await prepareTree(engine, installation, { 'a.txt': 'a\n' });
-const sandboxes = createSandboxes({ engine, installation });
-let started = 0;
-let requests = 0;
+const suite = await openSuite('faults');
+const { engine, imageId, installation, sandboxes, start } = suite;
 let sandbox: Sandbox;
 
-function start(): Promise<Sandbox> {
-  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
-  return sandboxes.start(
-    { imageId, limits: LIMITS, epoch: 1, labels },
-    new AbortController().signal,
-  );
-}
-
 const run = (command: string, timeoutMs = 20_000, signal?: AbortSignal) =>
-  sandbox.run(
-    { id: `${requests++}`, command, shell: INITIAL_SHELL, timeoutMs, maxOutputBytes: 10_000 },
-    signal,
-  );
-
-/** What only the outside can do to a container. */
-const asRoot = (command: string) =>
-  execute(engine, sandbox.ref.container, {
-    command: ['bash', '-c', command],
-    user: '0:0',
-    timeoutMs: 20_000,
-    onOutput: () => {},
-  });
+  runIn(sandbox, command, { timeoutMs, maxOutputBytes: 10_000 }, signal);
+const asRoot = (command: string) => suite.asRoot(sandbox, command);
 
 beforeEach(async () => {
   sandbox = await start();
 });
 afterEach(() => sandbox.close());
-afterAll(async () => {
-  await sandboxes.removeAll();
-  await sandboxes.removeImages((await sandboxes.listImages()).map(({ id }) => id));
-  await sandboxes.removeVolumes();
-});
-
 describe('a sandbox that breaks', () => {
   const handle = () => engine.docker.getContainer(sandbox.ref.container);
 
@@ -104,7 +75,7 @@ describe('an exec', () => {
     const codes: number[] = [];
     await Promise.all(
       Array.from({ length: 8 }, async () => {
-        for (let count = 0; count < 12; count++) codes.push(await asRoot('exit 7'));
+        for (let count = 0; count < 12; count++) codes.push((await asRoot('exit 7')).code);
       }),
     );
     expect(codes).toEqual(Array.from({ length: 96 }, () => 7));
@@ -200,9 +171,8 @@ describe('a command', () => {
     const first = sandbox.run(request, abort.signal);
     setTimeout(() => abort.abort(new Error('worker drains')), 500);
     await expect(first).rejects.toThrow('worker drains');
-    const second = await (
-      await sandboxes.find(`b/s/rollout-1.${started}`, 2, LIMITS)
-    )?.run(request);
+    const { labels } = (await sandboxes.list()).find(({ id }) => id === sandbox.ref.container)!;
+    const second = await (await sandboxes.find(labels.rollout ?? '', 2, LIMITS))?.run(request);
     expect(second).toMatchObject({ end: 'exited', output: 'run\n' });
   });
 });

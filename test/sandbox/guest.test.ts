@@ -3,40 +3,24 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { CommandRequest, PreparedSandbox } from '../../domain/ports.ts';
 import { toRunFields } from '../../sandbox/command.ts';
-import { connectEngine } from '../../sandbox/engine.ts';
 import { connectGuest, type GuestConnection } from '../../sandbox/guest.ts';
-import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { GUEST_ERROR, REQUEST, toFrame } from '../../sandbox/wire.ts';
-import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { openSuite } from '../support/sandbox-suite.ts';
 
-const installation = uniqueName('guest');
-const engine = await connectEngine();
-const imageId = await prepareTree(engine, installation, { 'a.txt': 'a\n' });
-const sandboxes = createSandboxes({ engine, installation });
+const { engine, start } = await openSuite('guest');
 const CAPS = { maxBytes: 1024 ** 2, maxEntries: 100, maxDepth: 20, timeoutMs: 60_000 };
-let started = 0;
 let requests = 0;
 let sandbox: PreparedSandbox;
 
 beforeEach(async () => {
-  const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
-  sandbox = await sandboxes.start(
-    { imageId, limits: LIMITS, epoch: 1, labels },
-    new AbortController().signal,
-  );
+  sandbox = await start();
 });
 afterEach(() => sandbox.close());
-afterAll(async () => {
-  await sandboxes.close();
-  await sandboxes.removeAll();
-  await sandboxes.removeVolumes();
-  await sandboxes.removeImages([imageId]);
-});
 
 function toRequest(command: string, options: Partial<CommandRequest> = {}): CommandRequest {
   const id = `command-${requests++}`;

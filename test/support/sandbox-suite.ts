@@ -59,15 +59,17 @@ export function run(
   sandbox: Sandbox,
   command: string,
   options: Partial<CommandRequest> = {},
+  signal?: AbortSignal,
 ): ReturnType<Sandbox['run']> {
-  return sandbox.run({
+  const request = {
     id: `request-${++requests}`,
     command,
     shell: INITIAL_SHELL,
     timeoutMs: 30_000,
     maxOutputBytes: 64 * 1024,
     ...options,
-  });
+  };
+  return sandbox.run(request, signal);
 }
 
 /** The output of a command. */
