@@ -14,8 +14,12 @@ import { type BodyReader, REQUEST } from './wire.ts';
 /** How often a command that takes long is looked at, and how often the engine's disk is. */
 const LOOK_EVERY_MS = 1000;
 const HOST_EVERY_MS = 5000;
-/** Measuring walks through what was written, so it is done when the disk has lost this share of a limit. */
+/**
+ * Measuring walks through what was written, so it is done when the disk has lost this share of a limit, and now and then,
+ * because what others give back hides what a sandbox takes.
+ */
 const MEASURED_SHARE = 4;
+const MEASURE_EVERY_MS = 10_000;
 const TIMEOUT_MS = 60_000;
 /** A sandbox that wrote less than this is not why a disk is full. */
 const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
@@ -111,19 +115,20 @@ export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): Dis
       const one: Watched = { guest, endedAt: 0 };
       let before: DiskSpace | undefined;
       let lookedAt = 0;
+      let measuredAt = Date.now();
       let isLookedAt = false;
 
       async function look(): Promise<void> {
         const free = await guest.ask(REQUEST.stat, [], readSpace, { timeoutMs: TIMEOUT_MS });
-        // What others give back must not hide what this one takes.
-        if (before === undefined || free.bytes > before.bytes || free.files > before.files)
-          before = free;
+        before ??= free;
         const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
         if (
+          Date.now() - measuredAt < MEASURE_EVERY_MS &&
           lost.bytes * MEASURED_SHARE < limits.maxDiskBytes &&
           lost.files * MEASURED_SHARE < limits.maxDiskFiles
         )
           return;
+        measuredAt = Date.now();
         const used = await guest.ask(REQUEST.usage, [], readSpace, { timeoutMs: TIMEOUT_MS });
         if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await end(one);
         // What others wrote, or what is deleted by now, is not looked for again.

@@ -93,6 +93,18 @@ describe('what a sandbox writes', () => {
     await sandbox.close();
   });
 
+  it('T15: finds what a sandbox writes while others give as much back', async () => {
+    const [offender, other] = await Promise.all([start({ maxDiskBytes: 64 * 1024 ** 2 }), start()]);
+    await run(other, 'for i in 1 2 3 4; do head -c 200M /dev/zero >f$i; done');
+    const writing = run(
+      offender,
+      'sleep 1.5; for i in 1 2 3; do head -c 60M /dev/zero >f$i; done; sleep 50',
+    );
+    await run(other, 'sleep 1; rm f*');
+    expect(await writing).toMatchObject({ end: 'disk-limit' });
+    await Promise.all([offender.close(), other.close()]);
+  });
+
   it('does not count what is deleted again', async () => {
     const sandbox = await start({ maxDiskBytes: 128 * 1024 ** 2 });
     for (let round = 0; round < 4; round++) {
