@@ -1,6 +1,6 @@
 /** How a batch stands now: counts and cost from the store, what runs and what it waits for from the server. */
 
-import type { Client } from '@temporalio/client';
+import { type Client, ServiceError } from '@temporalio/client';
 import {
   defaultPayloadConverter,
   defineSearchAttributeKey,
@@ -13,12 +13,15 @@ import { readYield, type Yield } from './yield.ts';
 
 /** Samples asked for what they wait for: enough to see the cause. */
 const ASKED_SAMPLES = 16;
+/** A worker answers a query in milliseconds; what is slower than this has none, or one that is stuck. */
+const QUERY_TIMEOUT_MS = 5_000;
 
 const STAGE = defineSearchAttributeKey('TwinpatchStage', 'KEYWORD');
 
 export type BatchPhase =
   | 'finished'
   | 'running'
+  | 'no worker'
   | 'paused'
   | 'draining'
   | 'budget reached'
@@ -57,7 +60,7 @@ export async function readBatchState(
     store.spend.total(batch.id),
     client && readProgress(client, batch.id),
   ]);
-  const live = progress?.live ?? [];
+  const live = typeof progress === 'object' ? progress.live : [];
   return {
     batch: batch.id,
     repository: batch.repository,
@@ -65,7 +68,8 @@ export async function readBatchState(
     phase: isFinished(yielded) ? 'finished' : client === undefined ? 'unknown' : phaseOf(progress),
     ...yielded,
     live: live.length,
-    stages: client === undefined || live.length === 0 ? {} : await countStages(client, batch.id),
+    stages:
+      client === undefined || progress === undefined ? {} : await countStages(client, batch.id),
     waiting: client === undefined ? [] : await readWaiting(client, batch.id, live),
     spent: {
       calls: total.calls,
@@ -88,20 +92,37 @@ function isPriced({ config: { teacher } }: BatchRecord): boolean {
   return teacher.price !== undefined;
 }
 
+type Progress = BatchProgress | 'no worker';
+
 /** Undefined when the batch does not run. */
-async function readProgress(client: Client, batchId: string): Promise<BatchProgress | undefined> {
+async function readProgress(client: Client, batchId: string): Promise<Progress | undefined> {
   const handle = client.workflow.getHandle(batchWorkflowId(batchId));
   try {
     const { status } = await handle.describe();
-    return status.name === 'RUNNING' ? await handle.query(progressQuery) : undefined;
+    if (status.name !== 'RUNNING') return undefined;
+    return await client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
+      handle.query(progressQuery),
+    );
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
+    if (isUnanswered(error)) return 'no worker';
     throw error;
   }
 }
 
-function phaseOf(progress: BatchProgress | undefined): BatchPhase {
+/** google.rpc.Code of a query that no worker took: CANCELLED or DEADLINE_EXCEEDED by our deadline, FAILED_PRECONDITION once the
+ * server has seen none for minutes. */
+const UNANSWERED = [1, 4, 9];
+
+function isUnanswered(error: unknown): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  const { cause } = error;
+  return cause instanceof Error && 'code' in cause && UNANSWERED.includes(Number(cause.code));
+}
+
+function phaseOf(progress: Progress | undefined): BatchPhase {
   if (progress === undefined) return 'stopped';
+  if (progress === 'no worker') return progress;
   if (progress.exhausted) return 'budget reached';
   if (progress.draining) return 'draining';
   return progress.paused ? 'paused' : 'running';

@@ -1,6 +1,6 @@
 /** Watches a batch until it ends: a live block on a terminal, plain lines without one. */
 
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { createLogUpdate } from 'log-update';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -71,7 +71,9 @@ function awaitEnd(client: Client, { id }: BatchRecord): Promise<'ended' | 'lost'
       () => 'ended' as const,
       (error: unknown) => {
         if (isServerGone(error)) return 'lost' as const;
-        if (error instanceof WorkflowNotFoundError) return 'ended' as const;
+        // Not found, or terminated in the server's own UI.
+        if (error instanceof WorkflowNotFoundError || error instanceof WorkflowFailedError)
+          return 'ended' as const;
         throw error;
       },
     );

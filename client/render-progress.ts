@@ -19,6 +19,7 @@ export function renderProgress(state: BatchState, elapsedMs: number): string {
   });
   if (stages.length > 0) lines.push(`under way: ${stages.join(', ')}`);
   lines.push(renderSpent(state));
+  if (state.phase === 'no worker') lines.push('no worker answers; next: twinpatch up');
   for (const { reason, samples } of state.waiting) {
     lines.push(`waiting (${samples}): ${reason}`);
   }

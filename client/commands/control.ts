@@ -42,11 +42,16 @@ export function registerCancel(program: Command, io: Io): void {
       '\nExamples:\n  $ twinpatch cancel headers\n  $ twinpatch cancel headers --drain',
     )
     .action(async (name, options) => {
-      const { batch, handle } = await runningBatch(io, name, options);
+      const { batch, store, client, handle } = await runningBatch(io, name, options);
       if (handle === undefined) return;
+      const { readBatchState } = await import('../batch-state.ts');
       const { cancelSignal } = await import('../../workflows/messages.ts');
       await handle.signal(cancelSignal, options.drain ? 'drain' : 'now');
       await note(io, options.drain ? 'waiting for the samples under way …' : 'cancelling …');
+      const { phase } = await readBatchState(store, batch, client);
+      if (phase === 'no worker') {
+        await note(io, 'no worker answers, and it ends once one does; next: twinpatch up');
+      }
       await handle.result();
       await print(io, `${batch.id} is cancelled; next: twinpatch resume ${batch.id} to go on`);
     });
@@ -138,7 +143,7 @@ async function runningBatch(
   if (isFinished(state)) {
     const counts = `${state.planned}/${state.planned} ended: ${renderCounts(state)}`;
     await print(io, `${batch.id} is finished already, ${counts}`);
-    return { batch };
+    return { batch, store };
   }
   const client = await requireClient(workspace, options);
   const handle = client.workflow.getHandle(batchWorkflowId(batch.id));
@@ -151,5 +156,5 @@ async function runningBatch(
       next: `twinpatch resume ${batch.id}`,
     });
   }
-  return { batch, handle };
+  return { batch, store, client, handle };
 }

@@ -1,10 +1,12 @@
 /** Control over batches: what each command does to them, and that nothing of ours stays where nothing runs. */
 
+import { Client, Connection } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchState } from '../../client/batch-state.ts';
 import type { SampleView } from '../../client/sample-view.ts';
 import type { BatchConfigInput } from '../../domain/config.ts';
+import { batchWorkflowId } from '../../domain/ids.ts';
 import { COMMANDER, createProduct, type Product, until } from '../support/product.ts';
 
 const base: BatchConfigInput = {
@@ -85,6 +87,26 @@ describe('control over batches', () => {
     expect(after).toMatchObject(STOPPED);
     expect(after.unfinished).toBeLessThan(before.unfinished);
     expect(await product.containers()).toEqual([]);
+  });
+
+  it('who watches it sees that its worker is gone, and that it goes on with the next one', async () => {
+    await goOn();
+    const watched = product.start(['status', 'long', '--follow']);
+    await until('it is watched', async () => watched.stderr().includes('long: running'));
+    await product.kill('worker');
+    await until('the loss is shown', async () => watched.stderr().includes('next: twinpatch up'));
+    expect(await status('long')).toMatchObject({ phase: 'no worker', infrastructure: 0 });
+    await done('up');
+    await until('it goes on', async () => (await status('long')).phase === 'running');
+    // As in the server's own UI.
+    const connection = await Connection.connect({ address: `127.0.0.1:${product.port}` });
+    const client = new Client({ connection, namespace: 'twinpatch' });
+    await client.workflow.getHandle(batchWorkflowId('long')).terminate();
+    await connection.close();
+    expect(await watched.ended).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^long: stopped\n/),
+    });
   });
 
   it('down in its middle leaves nothing behind, and resume brings up what it needs', async () => {
