@@ -24,22 +24,20 @@ ${variables.join('\n')}
 }
 
 /**
- * The state that a shell left (`cwd NUL (NAME=value NUL)* end NUL`), as a difference to `environment`; `previous` where the shell left none, because it was killed,
- * replaced itself (`exec`), or ended in a trap of its own.
+ * The state that a shell left (its folder, NUL, what `declare -px` says, `end`), as a difference to `environment`; `previous`
+ * where the shell left none, because it was killed, replaced itself (`exec`), or ended in a trap of its own.
  */
 export function parseShell(
   bytes: Uint8Array,
   environment: Record<string, string>,
   previous: ShellState,
 ): ShellState {
-  const [cwd, ...fields] = new TextDecoder().decode(bytes).split('\0');
-  if (fields.at(-2) !== 'end' || !cwd?.startsWith('/') || cwd.includes('\uFFFD')) return previous;
-  const found = new Map<string, string>();
-  for (const field of fields.slice(0, -2)) {
-    const at = field.indexOf('=');
-    const name = field.slice(0, at);
-    if (isVariableName(name) && !field.includes('\uFFFD')) found.set(name, field.slice(at + 1));
-  }
+  // One character per byte until the quotes are off: the shell may quote the bytes of one character apart.
+  const [folder = '', declared, ...rest] = Buffer.from(bytes).toString('latin1').split('\0');
+  const cwd = toText(folder);
+  if (rest.length > 0 || !declared || !cwd?.startsWith('/') || !/(^|\n)end$/.test(declared))
+    return previous;
+  const found = readDeclared(declared);
   const env: Record<string, string | null> = {};
   for (const name of [...new Set([...found.keys(), ...Object.keys(environment)])].sort()) {
     const value = found.get(name);
@@ -55,6 +53,51 @@ export function quote(text: string): string {
 }
 
 // --- internal ---
+
+/** Of bash: `declare -x NAME="value"` or `NAME=$'value'`, and `declare -x NAME` for one without a value; arrays have no place in an environment. */
+const DECLARED =
+  /^declare -[^ aA]+ (\w+)=(?:"([^"\\]*(?:\\[^][^"\\]*)*)"|\$'([^'\\]*(?:\\[^][^'\\]*)*)')$/gm;
+const ESCAPED = /\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|c(.)|([^]))/g;
+const NAMED_ESCAPES: Record<string, string> = {
+  a: '\x07',
+  b: '\b',
+  e: '\x1b',
+  E: '\x1b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+function readDeclared(declared: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [, name = '', quoted, ansi] of declared.matchAll(DECLARED)) {
+    const raw = ansi === undefined ? quoted?.replace(/\\([$`"\\\n])/g, '$1') : toPlain(ansi);
+    const value = toText(raw ?? '');
+    if (isVariableName(name) && value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+/** Takes off ANSI-C quoting. */
+function toPlain(quoted: string): string {
+  return quoted.replace(
+    ESCAPED,
+    (_, octal?: string, hex?: string, control?: string, character = '') => {
+      if (octal !== undefined) return String.fromCharCode(parseInt(octal, 8));
+      if (hex !== undefined) return String.fromCharCode(parseInt(hex, 16));
+      if (control !== undefined) return String.fromCharCode(control.charCodeAt(0) & 0x1f);
+      return NAMED_ESCAPES[character] ?? character;
+    },
+  );
+}
+
+/** The text of bytes, given as one character each; undefined where they are not UTF-8. */
+function toText(bytes: string): string | undefined {
+  const text = Buffer.from(bytes, 'latin1').toString('utf8');
+  return text.includes('\uFFFD') ? undefined : text;
+}
 
 function isVariableName(name: string): boolean {
   return (

@@ -39,11 +39,21 @@ static struct process_set known_processes;
 static uint64_t forgotten[MAX_REMEMBERED];
 static size_t forgotten_count;
 static bool stopped, over_limit;
+static struct shell waiting_shell = {.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1};
+static bool is_shell_due;
 
 static void know(struct process_set found) {
   free(known_processes.list);
   known_processes = found;
 }
+
+static bool is_alone(const struct command *command) {
+  for (const struct command *one = commands; one != NULL; one = one->next)
+    if (one != command && !one->is_done) return false;
+  return true;
+}
+
+bool is_command_running(void) { return !is_alone(NULL); }
 
 static struct command *find(struct text id) {
   for (struct command *one = commands; one != NULL; one = one->next)
@@ -96,6 +106,18 @@ static void answer(struct command *command) {
   if (waiter != 0) send_frame(REPLY_OK, waiter, &command->result);
 }
 
+/* The shell that waits, or where it has ended, a new one. */
+static bool take_shell(struct shell *shell, struct text setup, struct text text) {
+  is_shell_due = true;
+  *shell = waiting_shell;
+  waiting_shell = (struct shell){.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1};
+  if (shell->pid > 0 && begin_shell(shell, setup, text)) return true;
+  close_shell(shell);
+  if (open_shell(shell, fork_anyway) && begin_shell(shell, setup, text)) return true;
+  close_shell(shell);
+  return false;
+}
+
 void run_command(uint32_t tag, struct reader *body) {
   struct text id = get_text(body);
   uint32_t timeout_ms = get_u32(body), head = get_u32(body), tail = get_u32(body);
@@ -116,10 +138,10 @@ void run_command(uint32_t tag, struct reader *body) {
 
   command = calloc(1, sizeof *command);
   char *kept_id = malloc(id.length + 1);
-  know(scan_processes());
+  if (known_processes.count > 0 || !is_alone(NULL)) know(scan_processes());
   uint64_t started_us = now_us(), kills = memory_kills(), refusals = refused_forks();
   if (command == NULL || kept_id == NULL || !open_output(&command->output, head, tail) ||
-      !start_shell(&command->shell, setup, text)) {
+      !take_shell(&command->shell, setup, text)) {
     if (command != NULL) close_output(&command->output);
     free(command);
     free(kept_id);
@@ -194,14 +216,6 @@ static void drain(struct command *command, size_t most) {
   }
 }
 
-static bool is_alone(const struct command *command) {
-  for (const struct command *one = commands; one != NULL; one = one->next)
-    if (one != command && !one->is_done) return false;
-  return true;
-}
-
-bool is_command_running(void) { return !is_alone(NULL); }
-
 /* Ends a command whose shell has ended, as soon as its output has, or after a short while: what it left running may hold the
  * output open for ever. */
 static void settle(struct command *command) {
@@ -221,7 +235,22 @@ static void settle(struct command *command) {
   finish(command, left || command->is_open);
 }
 
+void renew_shell(void) {
+  close_shell(&waiting_shell);
+  is_shell_due = true;
+}
+
+/* One that ends unasked is not followed by another: there may be no bash, or something that kills it. */
+void prepare_shell(void) {
+  if (!is_shell_due || stopped || over_limit) return;
+  is_shell_due = false;
+  open_shell(&waiting_shell, fork);
+}
+
+bool is_waiting_shell(pid_t pid) { return pid == waiting_shell.pid; }
+
 void shell_reaped(pid_t pid, int status) {
+  if (pid == waiting_shell.pid) close_shell(&waiting_shell);
   for (struct command *one = commands; one != NULL; one = one->next) {
     if (one->is_done || one->has_exited || one->shell.pid != pid) continue;
     one->has_exited = true;

@@ -10,11 +10,12 @@
 #define SOCKET_FOLDER "/run/twinpatch"
 #define SOCKET_PATH SOCKET_FOLDER "/guestd.sock"
 #define REPOSITORY "/testbed"
-/* Where the shell of a command finds the text it runs, and where it leaves its state. */
+/* Where the shell of a command waits to be begun; where it finds the text it runs, and leaves its state. */
+#define BEGIN_FD 251
 #define STATE_FD 252
 #define MAX_STATE_BYTES (256 * 1024)
 
-/* Running and kept at once. A running command has three descriptors, the others one; all are below STATE_FD. */
+/* Running and kept at once. A running command has three descriptors, the shell that waits four, the others one; all are below BEGIN_FD. */
 #define MAX_COMMANDS 64
 #define MAX_JOBS 24
 #define MAX_VISITORS 8
@@ -38,8 +39,6 @@ int complain(const char *what, const char *why);
 _Noreturn void serve(uint32_t lease_ms);
 /* relay.c: copies stdin and stdout to the guest and back, until either ends. */
 int relay(void);
-/* state.c: leaves the working directory and environment of the shell that became this program. */
-int save_state(int code);
 
 /* process.c */
 /* Becomes the agent for good, in a session of its own, with the second seccomp filter. False when any of it fails. */
@@ -59,7 +58,7 @@ struct process_set {
   struct process *list; /* to be freed */
   size_t count;
 };
-/* The living processes of the agent, but those of jobs. */
+/* The living processes of the agent, but those of jobs and the shell that waits. */
 struct process_set scan_processes(void);
 /* Whether one that was found, of this session or (0) of any, is not among the known ones. */
 bool has_new(const struct process_set *found, const struct process_set *known, pid_t session);
@@ -92,22 +91,31 @@ void close_output(struct output *output);
 
 /* shell.c */
 struct shell {
-  pid_t pid;
+  pid_t pid;   /* -1: none */
+  int input;   /* begins it */
   int output;  /* what it writes, to be read without waiting */
   int text;    /* what it runs, and then the state that it leaves */
-  int witness; /* tells whether it has begun */
+  int witness; /* tells whether it could be started */
 };
-/* Starts the shell of a command; false when there is no process or memory for it. */
-bool start_shell(struct shell *shell, struct text setup, struct text command);
+/* Starts a shell that waits to be begun; false when there is no process or memory for it. */
+bool open_shell(struct shell *shell, pid_t (*make_process)(void));
+/* Has it run a command, once; false when it had ended before. */
+bool begin_shell(struct shell *shell, struct text setup, struct text command);
 /* Of a shell that has ended: false when there was no bash that could be started. */
 bool has_begun(const struct shell *shell);
 /* Puts the state it left; the first text of it, the working directory, is also left in `folder`. */
 void put_state(struct buffer *to, const struct shell *shell, char folder[PATH_MAX]);
+/* One that waits ends by itself. */
 void close_shell(struct shell *shell);
 
 /* command.c */
 void run_command(uint32_t tag, struct reader *body);
 void acknowledge_command(struct reader *body);
+/* Has a shell wait for the next command, so that nobody waits for it to start. */
+void prepare_shell(void);
+bool is_waiting_shell(pid_t pid);
+/* The shell that waits is of no use any more: it is killed, or has another environment. */
+void renew_shell(void);
 void shell_reaped(pid_t pid, int status);
 bool is_command_running(void);
 /* No command, finished or not, will be answered to the connection that ended. */

@@ -9,30 +9,36 @@
 
 #define FULL_BELOW_BYTES (1024 * 1024)
 
-/* The number after a word at the start of a line of the first of two files that is there. */
-static uint64_t counter(const char *unified, const char *legacy, const char *word) {
+struct source {
+  const char *unified, *legacy, *word;
+  int fd; /* 0: not opened yet; the kernel answers anew whenever it is read from its start */
+};
+
+/* The number after the word at the start of a line of the first of two files that is there. */
+static uint64_t counter(struct source *source) {
   char bytes[1024];
-  int fd = open(unified, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fd = open(legacy, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  ssize_t got = read(fd, bytes, sizeof bytes - 1);
-  close(fd);
+  if (source->fd == 0) source->fd = open(source->unified, O_RDONLY | O_CLOEXEC);
+  if (source->fd < 0) source->fd = open(source->legacy, O_RDONLY | O_CLOEXEC);
+  if (source->fd < 0) return 0;
+  ssize_t got = pread(source->fd, bytes, sizeof bytes - 1, 0);
   if (got <= 0) return 0;
   bytes[got] = 0;
-  size_t length = strlen(word);
+  size_t length = strlen(source->word);
   for (const char *line = bytes; line != NULL; line = strchr(line, '\n')) {
     if (*line == '\n') line++;
-    if (strncmp(line, word, length) == 0) return strtoull(line + length, NULL, 10);
+    if (strncmp(line, source->word, length) == 0) return strtoull(line + length, NULL, 10);
   }
   return 0;
 }
 
 uint64_t memory_kills(void) {
-  return counter("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "oom_kill ");
+  static struct source source = {"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "oom_kill ", 0};
+  return counter(&source);
 }
 
 uint64_t refused_forks(void) {
-  return counter("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events", "max ");
+  static struct source source = {"/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events", "max ", 0};
+  return counter(&source);
 }
 
 bool is_disk_full(const char *path) {

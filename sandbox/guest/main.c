@@ -54,11 +54,10 @@ int main(int argc, char **argv) {
     prctl(PR_SET_DUMPABLE, 0);
     return relay();
   }
-  if (argc == 3 && strcmp(argv[1], "state") == 0) return save_state(atoi(argv[2]));
   if (argc == 2 && strcmp(argv[1], "version") == 0) {
     say(1, "guestd " TEXT(WIRE_VERSION) "\n");
     return 0;
   }
-  complain("usage: guestd serve UID LEASE_MS | relay | state CODE | version", "");
+  complain("usage: guestd serve UID LEASE_MS | relay | version", "");
   return 2;
 }

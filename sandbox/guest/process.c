@@ -68,7 +68,8 @@ struct process_set scan_processes(void) {
   if (proc == NULL) return found;
   for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
     struct process process = {.pid = (pid_t)strtol(entry->d_name, NULL, 10)};
-    if (process.pid <= 1 || !look_at(process.pid, &process) || process.parent == 0 || is_job(process.pid)) continue;
+    if (process.pid <= 1 || is_job(process.pid) || is_waiting_shell(process.pid)) continue;
+    if (!look_at(process.pid, &process) || process.parent == 0) continue;
     if (process.state == 'Z' || process.state == 'X') continue;
     struct process *list = realloc(found.list, (found.count + 1) * sizeof *list);
     if (list == NULL) break;
@@ -90,6 +91,7 @@ bool has_new(const struct process_set *found, const struct process_set *known, p
 }
 
 bool kill_agent(void) {
+  renew_shell();
   for (uint64_t end = now_us() + KILL_US;;) {
     signal_as_agent(-1, SIGKILL);
     struct process_set left = scan_processes();

@@ -123,6 +123,7 @@ static void hello(struct visitor *from, uint32_t tag, struct reader *body) {
   if (epoch < newest_epoch) return refuse(from, tag, ERROR_STALE, "an owner of a newer epoch has taken over");
   set_environment(body, get_u32(body));
   if (body->bad) return refuse(from, tag, ERROR_PROTOCOL, "not an environment");
+  renew_shell();
   newest_epoch = epoch;
   lease_us = (uint64_t)lease_ms * 1000;
   if (owner != from) {
@@ -275,6 +276,7 @@ _Noreturn void serve(uint32_t lease_ms) {
     if (polled[0].revents != 0) admit(listener);
     command_timers();
     job_timers();
+    prepare_shell();
     if (owner == NULL && now_us() >= alone_since_us + lease_us) {
       kill_agent();
       exit(0);

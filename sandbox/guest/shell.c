@@ -6,49 +6,46 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "guest.h"
 
-/* Runs the two texts of STATE_FD, set-up and command, then leaves the shell's state there: at its natural end by becoming the
- * program that does it, which costs no fork; in its EXIT trap, or beside one that the command set, as a child. All of it is one
- * line, because the shell must have read it before the command can break what it reads. */
+/* Leaves the folder and the exported variables of the shell where its texts were; with builtins alone, because the command may
+ * have lost its PATH, and because a program costs a millisecond. A name of the folder that no longer leads there is given up. */
+#define LEAVE                                                                                                    \
+  "[[ . -ef ${PWD-} ]] || builtin cd -P .; builtin printf \"state\\0%s\\0\" \"${PWD-}\"; builtin declare -px; " \
+  "builtin printf end; "
+#define TO_STATE "2>/dev/null >|/proc/self/fd/252"
+
+/* Waits to be begun, then runs the two texts of STATE_FD, set-up and command, and leaves the shell's state there: at the natural
+ * end, or in its EXIT trap unless the command set another. All of it is one line, because the shell must have read it before the
+ * command can break what it reads. */
 static const char BOOT[] =
-    "trap '/.twinpatch/guestd state \"$?\" 2>/dev/null' EXIT; "
+    "trap '[[ -v __twinpatch_code ]] || { " LEAVE "} " TO_STATE "' EXIT; "
+    "builtin read -r -u 251 || builtin exit; exec 251<&-; "
     "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
     "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
-    "{ __twinpatch_code=$?; builtin trap -p EXIT >|/proc/self/fd/252; "
-    "builtin read -r REPLY </proc/self/fd/252 || :; "
-    "if [[ $REPLY == *'/.twinpatch/guestd state'* ]]; then builtin trap - EXIT; builtin exec /.twinpatch/guestd state \"$__twinpatch_code\"; "
-    "else /.twinpatch/guestd state \"$__twinpatch_code\"; builtin exit \"$__twinpatch_code\"; fi; } 2>/dev/null";
+    "{ __twinpatch_code=$?; " LEAVE "builtin exit \"$__twinpatch_code\"; } " TO_STATE;
 
 static bool write_texts(int fd, struct text setup, struct text command) {
-  static const uint8_t end = 0;
-  struct text parts[] = {setup, {&end, 1}, command, {&end, 1}};
-  off_t at = 0;
-  for (size_t i = 0; i < 4; i++) {
-    for (size_t done = 0; done < parts[i].length;) {
-      ssize_t wrote = pwrite(fd, parts[i].bytes + done, parts[i].length - done, at);
-      if (wrote <= 0) return false;
-      done += (size_t)wrote;
-      at += wrote;
-    }
-  }
-  return true;
+  static uint8_t end[1];
+  struct iovec parts[] = {{(void *)(uintptr_t)setup.bytes, setup.length}, {end, 1}, {(void *)(uintptr_t)command.bytes, command.length}, {end, 1}};
+  return pwritev(fd, parts, 4, 0) == (ssize_t)(setup.length + command.length + 2);
 }
 
-static _Noreturn void become_shell(int output, int text, int witness) {
+static _Noreturn void become_shell(int input, int output, int text, int witness) {
   static const char *const shells[] = {"/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash"};
+  int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   int adjustment = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (adjustment >= 0) (void)!write(adjustment, "1000", 4);
-  int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   /* What is ignored stays ignored in the shell and in all that it starts. */
   signal(SIGPIPE, SIG_DFL);
   umask(022);
-  if (nothing >= 0 && dup2(nothing, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2 &&
+  if (nothing >= 0 && dup2(nothing, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2 && dup2(input, BEGIN_FD) == BEGIN_FD &&
       dup2(text, STATE_FD) == STATE_FD && become_agent()) {
     (void)!chdir("/");
     char *arguments[] = {"bash", "--noprofile", "--norc", "-c", (char *)(uintptr_t)BOOT, "bash", NULL};
@@ -58,19 +55,21 @@ static _Noreturn void become_shell(int output, int text, int witness) {
   _exit(255);
 }
 
-bool start_shell(struct shell *shell, struct text setup, struct text command) {
-  int output[2] = {-1, -1}, witness[2] = {-1, -1};
-  *shell = (struct shell){.pid = -1, .output = -1, .text = memfd_create("command", MFD_CLOEXEC), .witness = -1};
+bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
+  int input[2] = {-1, -1}, output[2] = {-1, -1}, witness[2] = {-1, -1};
+  *shell = (struct shell){.pid = -1, .text = memfd_create("command", MFD_CLOEXEC)};
   /* Made by the agent, so that its commands may open it again by the name of /dev/stdout. */
   act_as_agent();
   bool has_output = pipe2(output, O_CLOEXEC) == 0;
   act_as_root();
-  if (has_output && pipe2(witness, O_CLOEXEC | O_NONBLOCK) == 0 && shell->text >= 0 && write_texts(shell->text, setup, command)) {
-    shell->pid = fork_anyway();
-    if (shell->pid == 0) become_shell(output[1], shell->text, witness[1]);
+  if (has_output && pipe2(input, O_CLOEXEC) == 0 && pipe2(witness, O_CLOEXEC | O_NONBLOCK) == 0 && shell->text >= 0) {
+    shell->pid = make_process();
+    if (shell->pid == 0) become_shell(input[0], output[1], shell->text, witness[1]);
   }
+  close_fd(&input[0]);
   close_fd(&output[1]);
   close_fd(&witness[1]);
+  shell->input = input[1];
   shell->output = output[0];
   shell->witness = witness[0];
   if (shell->pid < 0) {
@@ -80,6 +79,12 @@ bool start_shell(struct shell *shell, struct text setup, struct text command) {
   fcntl(shell->output, F_SETFL, O_NONBLOCK);
   fcntl(shell->output, F_SETPIPE_SZ, 256 * 1024);
   return true;
+}
+
+bool begin_shell(struct shell *shell, struct text setup, struct text command) {
+  bool has_begun = write_texts(shell->text, setup, command) && write(shell->input, "\n", 1) == 1;
+  close_fd(&shell->input);
+  return has_begun;
 }
 
 bool has_begun(const struct shell *shell) {
@@ -104,6 +109,8 @@ void put_state(struct buffer *to, const struct shell *shell, char folder[PATH_MA
 }
 
 void close_shell(struct shell *shell) {
+  shell->pid = -1;
+  close_fd(&shell->input);
   close_fd(&shell->output);
   close_fd(&shell->text);
   close_fd(&shell->witness);

@@ -42,9 +42,22 @@ describe('a command', () => {
     expect(value).toMatchObject({ end: 'exited', exitCode: 0 });
     expect(ms).toBeLessThan(10_000);
     await sleep(200);
-    const { output } = await run('cat /proc/[0-9]*/comm');
-    expect(output.match(/yes|bash/g)).toEqual(['bash']);
+    const { output } = await run('sleep 0.2; cat /proc/[0-9]*/comm');
+    // Its own shell, and the one that waits for the next command.
+    expect(output.match(/yes|bash/g)).toEqual(['bash', 'bash']);
   });
+
+  it.each(['kill -9 -1', 'pkill -9 bash', "trap 'pkill -9 -o bash' EXIT; true"])(
+    'is followed by the next one also when it ends the shell that waits for that: %s',
+    async (command) => {
+      await run(command);
+      expect(await run('echo here')).toMatchObject({
+        end: 'exited',
+        exitCode: 0,
+        output: 'here\n',
+      });
+    },
+  );
 
   it.each(['kill -STOP -1', 'kill -9 -1'])(
     'ends, and later requests do, while a loop of %s runs beside it',

@@ -34,19 +34,12 @@ import { parseShell, renderShell } from '../../sandbox/shell.ts';
 
 /**
  * Sourced by the shell when it ends, after the command and again in its EXIT trap: writes what parseShell reads
- * to the file STATE beside it. Builtins only, because the command may have lost its PATH; in a subshell, because it may have set
- * any option. Returns the code it found, so the shell's own exit code stays.
+ * to the file STATE beside it. Builtins only, because the command may have lost its PATH. Returns the code it found, so the shell's own exit code stays.
  */
 const SAVE_STATE = String.raw`__twinpatch_code=$?
 [[ -n "${'$'}{__twinpatch_saved-}" ]] && return "$__twinpatch_code"
 __twinpatch_saved=1
-( set +eux; set -f; IFS=$'\n'
-  builtin printf '%s\0' "$PWD"
-  for __twinpatch_name in $(builtin compgen -e); do
-    builtin printf '%s=%s\0' "$__twinpatch_name" "${'$'}{!__twinpatch_name}"
-  done
-  builtin printf 'end\0'
-) >| STATE
+{ builtin printf '%s\0' "$PWD"; builtin declare -px; builtin printf end; } >| STATE 2>/dev/null
 return "$__twinpatch_code"
 `;
 
