@@ -25,8 +25,8 @@ export interface OwnSteps extends Measured {
   bodies: Buffer[];
 }
 
-/** The first rollout of a bench is not measured: a worker runs for days, with its code compiled and its connections open. */
-export const WARM_UP_STEPS = 40;
+/** What comes first is not measured: a worker runs for days, with its code compiled and its connections open. */
+export const WARM_UP = { rollouts: 12, steps: 40 };
 
 /** Runs one rollout in each sandbox. Throws what a rollout throws. */
 export async function runOwnSteps(
@@ -42,16 +42,18 @@ export async function runOwnSteps(
   });
   const client = createTeacher(config.teacher, { apiKey: () => Promise.resolve(undefined) });
   const booked = createBookedTeacher(client, store, BATCH);
-  const run = (sandbox: Sandbox, index: number, maxSteps: number) =>
-    runOne({ plan: toPlan(config, index, maxSteps), store, teacher: booked, sandbox, signal });
+  const run = (sandbox: Sandbox, name: string, maxSteps: number) =>
+    runOne({ plan: toPlan(config, name, maxSteps), store, teacher: booked, sandbox, signal });
   try {
     const [first] = sandboxes;
-    if (first !== undefined) await run(first, 0, WARM_UP_STEPS);
+    for (let index = 0; first !== undefined && index < WARM_UP.rollouts; index += 1) {
+      await run(first, `warm-up-${index}`, WARM_UP.steps);
+    }
     const limit = pLimit(concurrency);
     const cpuBefore = process.cpuUsage();
     const start = performance.now();
     const done = await Promise.all(
-      sandboxes.map((sandbox, index) => limit(() => run(sandbox, index + 1, steps))),
+      sandboxes.map((sandbox, index) => limit(() => run(sandbox, String(index), steps))),
     );
     const wallMs = performance.now() - start;
     const { user, system } = process.cpuUsage(cpuBefore);
@@ -68,10 +70,10 @@ export async function runOwnSteps(
 
 // --- internal ---
 
-function toPlan({ rollout, prompts }: BatchConfig, index: number, maxSteps: number): RolloutPlan {
+function toPlan({ rollout, prompts }: BatchConfig, name: string, maxSteps: number): RolloutPlan {
   const texts = promptsOf(prompts);
   return {
-    rolloutId: rolloutId(BATCH, `${index}`, 1, 1),
+    rolloutId: rolloutId(BATCH, name, 1, 1),
     systemPrompt: render(texts.system, {}),
     taskPrompt: render(texts.task, { repository: REPOSITORY_PATH, statement: TASK }),
     review: texts.review,

@@ -72,7 +72,7 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
           },
         })
         .asResponse();
-      return await readReply(response, watch, onFirstByte);
+      return await readReply(response.headers, transport.bodyOf(response), watch, onFirstByte);
     } catch (error) {
       throw watch.signal.aborted ? (watch.signal.reason as Error) : error;
     } finally {
@@ -97,19 +97,24 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
 }
 
 /** The whole reply, or BrokenReply; of a cut one nothing is kept. An endpoint may answer plainly though a stream was asked for. */
-async function readReply(response: Response, watch: Watch, onFirstByte: () => void) {
-  const type = response.headers.get('content-type') ?? '';
-  const bytes = watched(response, watch, onFirstByte);
+async function readReply(
+  headers: Headers,
+  body: AsyncIterable<Uint8Array>,
+  watch: Watch,
+  onFirstByte: () => void,
+) {
+  const type = headers.get('content-type') ?? '';
+  const bytes = watched(body, watch, onFirstByte);
   const reply = /json|html/i.test(type)
-    ? fromCompletion(await readBody(bytes, response.headers))
-    : await readStream(bytes, watch, response.headers);
+    ? fromCompletion(await readBody(bytes, headers))
+    : await readStream(bytes, watch, headers);
   if (reply === undefined) throw new BrokenReply('the reply has no choices');
   return reply;
 }
 
-async function* watched(response: Response, watch: Watch, onFirstByte: () => void) {
+async function* watched(body: AsyncIterable<Uint8Array>, watch: Watch, onFirstByte: () => void) {
   let size = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     if (size === 0) onFirstByte();
     watch.touch();
     size += chunk.byteLength;

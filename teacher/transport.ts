@@ -12,7 +12,10 @@ const CONNECT_MS = 10_000;
 const MAX_ERROR_BYTES = 64 * 1024;
 
 export interface Transport {
+  /** A Response of success has no `body`: it is read by `bodyOf`, because a web stream costs more than all else in a reply. */
   fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  /** The bytes of a Response of success, once. */
+  bodyOf(response: Response): AsyncIterable<Uint8Array>;
   close(): void;
 }
 
@@ -23,6 +26,8 @@ export function createTransport(options: { connectMs?: number } = {}): Transport
     http: new http.Agent({ keepAlive: true }),
     https: new https.Agent({ keepAlive: true }),
   };
+
+  const bodies = new WeakMap<Response, Readable>();
 
   function request(url: URL, init: RequestInit): Promise<http.IncomingMessage> {
     const secure = url.protocol === 'https:';
@@ -68,8 +73,11 @@ export function createTransport(options: { connectMs?: number } = {}): Transport
         const error = toErrorBody(await readStart(body));
         return new Response(error, { status: toLegalStatus(status), headers });
       }
-      return new Response(Readable.toWeb(body) as ReadableStream<Uint8Array>, { headers });
+      const response = new Response(undefined, { headers });
+      bodies.set(response, body);
+      return response;
     },
+    bodyOf: (response) => bodies.get(response) ?? Readable.from([]),
     close() {
       agents.http.destroy();
       agents.https.destroy();

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { AGENT_UID, toEngineLabels } from '../../domain/ids.ts';
 import type { SandboxLimits } from '../../domain/ports.ts';
-import { TASK, WARM_UP_STEPS } from '../own-steps.ts';
+import { TASK, WARM_UP } from '../own-steps.ts';
 import type { Measured, Workload } from '../workload.ts';
 
 /** By itself it starts a process of the engine's command line for each command; SWE-ReX is a web server inside the container. */
@@ -59,7 +59,7 @@ export async function runMiniSweAgent(
       overSweRex,
       runArguments,
       task: TASK,
-      warmUpSteps: WARM_UP_STEPS,
+      warmUpSteps: WARM_UP.steps,
     }),
     env: {
       LITELLM_LOCAL_MODEL_COST_MAP: 'True',
