@@ -15,7 +15,7 @@ import { type BodyReader, REQUEST } from './wire.ts';
 const LOOK_EVERY_MS = 1000;
 const HOST_EVERY_MS = 5000;
 /**
- * Measuring walks through what was written, so it is done when the disk has lost this share of a limit, and now and then,
+ * Measuring walks through all that can be written to, so it is done when the disk has lost this share of a limit, and now and then,
  * because what others give back hides what a sandbox takes.
  */
 const MEASURED_SHARE = 4;
@@ -47,7 +47,7 @@ export interface DiskWatch {
    * signal's reason.
    */
   admit(signal: AbortSignal, onWaiting?: (reason: string) => void): Promise<void>;
-  guard(guest: GuestClient, limits: SandboxLimits): DiskGuard;
+  guard(guest: GuestClient, imageId: string, limits: SandboxLimits): DiskGuard;
 }
 
 interface Watched {
@@ -59,6 +59,8 @@ interface Watched {
 /** Watches the sandboxes of an engine that are guarded here; `reserve` is asked at every look. */
 export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): DiskWatch {
   const watched = new Set<Watched>();
+  /** Where the agent may write, by image: looking for it goes through the whole of it. */
+  const places = new Map<string, Promise<string[]>>();
   let looking: NodeJS.Timeout | undefined;
   let isLooking = false;
 
@@ -91,6 +93,15 @@ export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): Dis
     if (worst) await end(worst.one);
   }
 
+  function placesOf(guest: GuestClient, imageId: string): Promise<string[]> {
+    const known = places.get(imageId);
+    if (known) return known;
+    const found = guest.ask(REQUEST.places, [], readTexts, { timeoutMs: TIMEOUT_MS });
+    places.set(imageId, found);
+    found.catch(() => places.delete(imageId));
+    return found;
+  }
+
   function watch(one: Watched): void {
     watched.add(one);
     looking ??= setInterval(() => {
@@ -111,7 +122,7 @@ export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): Dis
       }
     },
 
-    guard(guest, limits) {
+    guard(guest, imageId, limits) {
       const one: Watched = { guest, endedAt: 0 };
       let before: DiskSpace | undefined;
       let lookedAt = 0;
@@ -129,7 +140,9 @@ export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): Dis
         )
           return;
         measuredAt = Date.now();
-        const used = await guest.ask(REQUEST.usage, [], readSpace, { timeoutMs: TIMEOUT_MS });
+        const where = await placesOf(guest, imageId);
+        const fields = [{ u32: where.length }, ...where.map((text) => ({ text }))];
+        const used = await guest.ask(REQUEST.usage, fields, readSpace, { timeoutMs: TIMEOUT_MS });
         if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await end(one);
         // What others wrote, or what is deleted by now, is not looked for again.
         else if (used.bytes * 2 < limits.maxDiskBytes && used.files * 2 < limits.maxDiskFiles)
@@ -189,6 +202,10 @@ async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<Disk
 
 function readSpace(body: BodyReader): DiskSpace {
   return { bytes: body.u64(), files: body.u64() };
+}
+
+function readTexts(body: BodyReader): string[] {
+  return Array.from({ length: body.u32() }, () => body.text());
 }
 
 async function writtenBytes(engine: Engine, container: string): Promise<number> {

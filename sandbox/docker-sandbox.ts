@@ -32,7 +32,7 @@ export function createDockerSandbox(
   stdio?: Duplex,
 ): PreparedSandbox {
   const guest = createGuestClient(engine, ref.container, owner, stdio);
-  const disk = host.disk.guard(guest, host.limits);
+  const disk = host.disk.guard(guest, ref.imageId, host.limits);
   /** Commands whose results are here: the next command says that they are safe, and the guest forgets them. */
   const delivered = new Set<string>();
   let isStopped = false;

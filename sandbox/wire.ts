@@ -17,6 +17,7 @@ export const REQUEST = {
   fetch: 10,
   usage: 11,
   limit: 12,
+  places: 13,
 } as const;
 export type RequestType = (typeof REQUEST)[keyof typeof REQUEST];
 

@@ -265,29 +265,80 @@ void fetch_files(struct reader *body, struct buffer *reply) {
   }
 }
 
-static void usage_below(int parent, const char *name, dev_t device, uint64_t *bytes, uint64_t *inodes, int depth) {
-  struct entries entries;
-  if (!open_entries(&entries, parent, name)) return;
-  int fd = dirfd(entries.names);
-  for (struct dirent *entry; (entry = readdir(entries.names)) != NULL;) {
-    struct stat file;
-    if (is_dots(entry->d_name) || fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (is_changed(&file)) {
-      *bytes += (uint64_t)file.st_blocks * 512 / (file.st_nlink > 1 && !S_ISDIR(file.st_mode) ? file.st_nlink : 1);
-      *inodes += 1;
-    }
-    if (S_ISDIR(file.st_mode) && file.st_dev == device && depth < MAX_DEPTH)
-      usage_below(fd, entry->d_name, device, bytes, inodes, depth + 1);
+struct place_list {
+  struct buffer *paths;
+  uint32_t count;
+  dev_t device;
+};
+
+/* Adds `path`, or what below it the agent may change: nobody but root can add to these while the sandbox lives. */
+static void find_places(struct place_list *to, int parent, const char *name, char path[PATH_MAX], size_t length, int depth) {
+  struct stat file;
+  if (fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) != 0 || file.st_dev != to->device) return;
+  if (!S_ISDIR(file.st_mode) && !S_ISREG(file.st_mode)) return;
+  if (file.st_uid == getuid() || faccessat(parent, name, W_OK, 0) == 0) {
+    put_cstring(to->paths, length == 0 ? "/" : path);
+    to->count++;
+    return;
   }
+  int fd = S_ISDIR(file.st_mode) && depth < MAX_DEPTH ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+  DIR *names = fd < 0 ? NULL : fdopendir(fd);
+  for (struct dirent *entry; names != NULL && (entry = readdir(names)) != NULL;) {
+    size_t added = strlen(entry->d_name);
+    if (is_dots(entry->d_name) || length + 1 + added >= PATH_MAX) continue;
+    path[length] = '/';
+    memcpy(path + length + 1, entry->d_name, added + 1);
+    find_places(to, fd, entry->d_name, path, length + 1 + added, depth + 1);
+    path[length] = 0;
+  }
+  if (names != NULL) closedir(names);
+}
+
+void list_places(struct reader *body, struct buffer *reply) {
+  static char path[PATH_MAX];
+  struct buffer paths = {0};
+  struct stat root;
+  (void)body;
+  raise_descriptor_limit();
+  if (stat("/", &root) != 0) return;
+  struct place_list found = {.paths = &paths, .device = root.st_dev};
+  find_places(&found, AT_FDCWD, "/", path, 0, 0);
+  put_u32(reply, found.count);
+  put_bytes(reply, paths.bytes, paths.length);
+  reply->failed |= paths.failed;
+  free_buffer(&paths);
+}
+
+struct usage {
+  uint64_t bytes, inodes;
+  dev_t device;
+};
+
+static void add_usage(struct usage *usage, int parent, const char *name, int depth) {
+  struct stat file;
+  if (fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (is_changed(&file)) {
+    usage->bytes += (uint64_t)file.st_blocks * 512 / (file.st_nlink > 1 && !S_ISDIR(file.st_mode) ? file.st_nlink : 1);
+    usage->inodes += 1;
+  }
+  struct entries entries;
+  if (!S_ISDIR(file.st_mode) || file.st_dev != usage->device || depth > MAX_DEPTH) return;
+  if (!open_entries(&entries, parent, name)) return;
+  for (struct dirent *entry; (entry = readdir(entries.names)) != NULL;)
+    if (!is_dots(entry->d_name)) add_usage(usage, dirfd(entries.names), entry->d_name, depth + 1);
   close_entries(&entries);
 }
 
 void measure_usage(struct reader *body, struct buffer *reply) {
-  (void)body;
-  uint64_t bytes = 0, inodes = 0;
+  struct usage usage = {0};
   struct stat root;
   raise_descriptor_limit();
-  if (stat("/", &root) == 0) usage_below(AT_FDCWD, "/", root.st_dev, &bytes, &inodes, 0);
-  put_u64(reply, bytes);
-  put_u64(reply, inodes);
+  if (stat("/", &root) == 0) usage.device = root.st_dev;
+  for (uint32_t count = get_u32(body); count > 0 && !body->bad; count--) {
+    char *path = to_cstring(get_text(body));
+    if (path != NULL) add_usage(&usage, AT_FDCWD, path, 0);
+    free(path);
+  }
+  put_u64(reply, usage.bytes);
+  put_u64(reply, usage.inodes);
 }

@@ -159,7 +159,8 @@ void remember_folders(void);
 void watch_clock(void);
 void list_changes(struct reader *body, struct buffer *reply);
 void fetch_files(struct reader *body, struct buffer *reply);
-/* Bytes and inodes of all that was written in this sandbox. */
+/* Where in this sandbox anything can be written, and bytes and inodes of what was. */
+void list_places(struct reader *body, struct buffer *reply);
 void measure_usage(struct reader *body, struct buffer *reply);
 
 #endif

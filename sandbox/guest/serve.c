@@ -150,6 +150,7 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_LIST: return start_job(frame->tag, list_folder, &frame->body);
     case REQUEST_CHANGES: return start_job(frame->tag, list_changes, &frame->body);
     case REQUEST_FETCH: return start_job(frame->tag, fetch_files, &frame->body);
+    case REQUEST_PLACES: return start_job(frame->tag, list_places, &frame->body);
     case REQUEST_USAGE: return start_job(frame->tag, measure_usage, &frame->body);
     case REQUEST_STOP:
       if (!stop_commands()) return refuse(from, frame->tag, ERROR_INTERRUPTED, "some process can't be ended");

@@ -27,8 +27,9 @@ enum request_type {
   REQUEST_STAT,       /* -> u64 free bytes of the disk, u64 free inodes */
   REQUEST_CHANGES,    /* -> records, see changes.c */
   REQUEST_FETCH,      /* u64 bytes at most, u32 n, n strings: paths below the repository */
-  REQUEST_USAGE,      /* -> u64 bytes, u64 inodes that were written in this sandbox */
+  REQUEST_USAGE,      /* u32 n, n strings: places -> u64 bytes, u64 inodes that were written there */
   REQUEST_LIMIT,      /* ends every command: the sandbox has written more than it may */
+  REQUEST_PLACES,     /* -> u32 n, n strings: the topmost folders and files of the disk that the agent may change */
 };
 
 enum reply_type { REPLY_OK = 64, REPLY_ERROR = 65 /* u32 code, string reason */ };

@@ -64,6 +64,12 @@ describe('what a sandbox writes', () => {
       'mkdir closed; for i in 1 2 3; do head -c 60M /dev/zero >closed/f$i; done; chmod 000 closed; sleep 50',
     ],
     [
+      'T15',
+      'bytes outside of the repository',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      'for f in /var/tmp ~ /testbed; do head -c 60M /dev/zero >$f/f; done; sleep 50',
+    ],
+    [
       'T14',
       'files',
       { maxDiskFiles: 2000 },
