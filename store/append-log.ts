@@ -14,10 +14,11 @@ export interface AppendLog {
   sync(): Promise<void>;
 }
 
-/** The file is open only between an append and the sync after it: a log that is left alone holds nothing. */
+/** The file is open only while lines come: a log that is left alone holds nothing after a second. */
 export function createAppendLog(path: string): AppendLog {
   let file: FileHandle | undefined;
   let syncing: NodeJS.Timeout | undefined;
+  let isDirty = false;
   let lost: unknown;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -28,16 +29,28 @@ export function createAppendLog(path: string): AppendLog {
     return result;
   }
 
-  async function flush(): Promise<void> {
+  /** Brings to the disk what came; the file may stay open where something did. */
+  async function flush(mayStayOpen: boolean): Promise<void> {
     clearTimeout(syncing);
     syncing = undefined;
     const handle = file;
+    const staysOpen = mayStayOpen && isDirty;
     file = undefined;
+    isDirty = false;
     try {
       await handle?.datasync();
+      if (!staysOpen) return;
+      file = handle;
+      syncLater();
     } finally {
-      await handle?.close();
+      if (file === undefined) await handle?.close();
     }
+  }
+
+  function syncLater(): void {
+    syncing ??= setTimeout(() => {
+      inTurn(() => flush(true)).catch((error: unknown) => (lost = error));
+    }, SYNC_MS);
   }
 
   /** A failed sync is reported by the system only once: whoever comes next must not take the lines for safe. */
@@ -56,15 +69,14 @@ export function createAppendLog(path: string): AppendLog {
           file = await open(path, 'a', 0o600);
         }
         writeWhole(file.fd, Buffer.from(`${JSON.stringify(value)}\n`));
-        syncing ??= setTimeout(() => {
-          inTurn(flush).catch((error: unknown) => (lost = error));
-        }, SYNC_MS);
+        isDirty = true;
+        syncLater();
       }),
 
     sync: () =>
       inTurn(async () => {
         throwIfLost();
-        await flush();
+        await flush(false);
       }),
   };
 }
