@@ -13,7 +13,7 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
       const { environment } = batch.config;
       const key = imageKey(environment, sample, hash);
       // Asked even when the ledger knows the stage: the image may have been removed from this host since.
-      const { imageId } = await images.prepare(
+      const { imageId, warnings } = await images.prepare(
         {
           key,
           base:
@@ -28,7 +28,12 @@ export function createCheckout({ store, hash, images }: RolloutDeps) {
         signal,
       );
       const name = stageName('checkout', { key, imageId }, hash);
-      const result: CheckoutResult = { key: name, imageId, imageKey: key };
+      const result: CheckoutResult = {
+        key: name,
+        imageId,
+        imageKey: key,
+        ...(warnings.length > 0 && { warnings }),
+      };
       return store.ledger.put({ batchId: input.batchId, sampleKey: input.sampleKey, name }, result);
     });
   };

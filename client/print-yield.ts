@@ -6,7 +6,7 @@ import type { BatchState } from './batch-state.ts';
 import { type Io, print, write } from './output.ts';
 import { renderCounts, renderSpent } from './render-progress.ts';
 import { renderTable } from './table.ts';
-import { explain, samplesWithEnds } from './yield.ts';
+import { explain, readWarnings, samplesWithEnds } from './yield.ts';
 
 /** Batches up to this size are listed sample by sample, larger ones by verdict. */
 const LISTED_SAMPLES = 50;
@@ -41,6 +41,7 @@ export async function printYield(
     `${state.batch}: ${state.planned} planned, ${renderCounts(state)}${state.unfinished > 0 ? `, unfinished ${state.unfinished}` : ''}`,
   );
   await print(io, renderSpent(state));
+  for (const warning of await readWarnings(store, batch.id)) await print(io, `warning: ${warning}`);
   if (state.verdicts['held:budget'] !== undefined) {
     await print(io, `The budget is reached. next: twinpatch run --max-cost MORE`);
   }

@@ -16,6 +16,7 @@ export function renderSampleView(view: SampleView, options: { steps: boolean }):
     `commit     ${sample.commit}`,
     `verdict    ${view.verdict ?? 'unfinished'}: ${view.reason}`,
   ];
+  parts.push(...view.warnings.map((warning) => `warning    ${warning}`));
   if (view.recall !== null) {
     const { matched, targetLines, producedLines, precision } = view.recall;
     parts.push(

@@ -2,6 +2,7 @@
 
 import { renderVerdict } from '../domain/outcome.ts';
 import type {
+  CheckoutResult,
   RolloutResult,
   Sample,
   SampleEnd,
@@ -39,6 +40,8 @@ export interface SampleView {
   pr: { text: string; leak: number } | null;
   rollout1: RolloutView | null;
   rollout2: RolloutView | null;
+  /** About the image. */
+  warnings: string[];
   end: SampleEnd | null;
 }
 
@@ -83,7 +86,8 @@ export async function readSampleView(
     name === undefined
       ? undefined
       : store.ledger.get<T>({ batchId: batch.id, sampleKey: sample.key, name });
-  const [first, second, check, pr, verified] = await Promise.all([
+  const [checkout, first, second, check, pr, verified] = await Promise.all([
+    read<CheckoutResult>(results.checkout),
     read<RolloutResult>(results['rollout-1']),
     read<RolloutResult>(results['rollout-2']),
     read<SelfCheckResult>(results['self-check']),
@@ -101,6 +105,7 @@ export async function readSampleView(
     pr: pr?.text == null ? null : { text: await readText(store, pr.text), leak: pr.leak },
     rollout1: first === undefined ? null : await toView(store, first),
     rollout2: second === undefined ? null : await toView(store, second),
+    warnings: checkout?.warnings ?? [],
     end: end ?? null,
   };
 }

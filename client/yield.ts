@@ -1,7 +1,7 @@
 /** What became of every sample of a batch, with reasons; read from the store alone. */
 
 import { renderVerdict } from '../domain/outcome.ts';
-import type { Counts, Sample, SampleEnd } from '../domain/sample.ts';
+import type { CheckoutResult, Counts, Sample, SampleEnd } from '../domain/sample.ts';
 import type { Store } from '../domain/store.ts';
 
 /** Where the CLI just shows: verified with at least this exact recall is called accepted. */
@@ -46,6 +46,15 @@ export async function readYield(store: Store, batchId: string): Promise<Yield> {
     store.ends.read(batchId),
   ]);
   return countYield(planned, ends.values());
+}
+
+/** What is wrong with the image of the first sample that ended; most batches have one image. */
+export async function readWarnings(store: Store, batchId: string): Promise<string[]> {
+  const [end] = (await store.ends.read(batchId)).values();
+  const name = end?.results.checkout;
+  if (end === undefined || name === undefined) return [];
+  const checkout = await store.ledger.get<CheckoutResult>({ batchId, sampleKey: end.key, name });
+  return checkout?.warnings ?? [];
 }
 
 const PAGE = 1000;

@@ -25,6 +25,8 @@ export interface Labels {
   batch?: string;
   sample?: string;
   rollout?: string;
+  /** Of an image: where copies of the repository's own package are, with spaces between. */
+  copies?: string;
 }
 
 /** Engine labels of something this installation starts. */

@@ -196,8 +196,10 @@ export interface ImageSpec {
 
 /** Prepared images of this host. Throws ImageError or EngineUnavailable. */
 export interface Images {
-  /** Builds it when the host does not have it; at once for a key that is under way. */
-  prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string }>;
+  /**
+   * Builds it when the host does not have it; at once for a key that is under way. `warnings` are for whoever wrote the set-up.
+   */
+  prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string; warnings: string[] }>;
 }
 
 export interface SandboxSpec {

@@ -66,6 +66,8 @@ export interface CheckoutResult {
   key: string;
   imageId: string;
   imageKey: string;
+  /** What is wrong with the image and hinders no rollout; left out where nothing is. */
+  warnings?: string[];
 }
 
 export interface RolloutResult {

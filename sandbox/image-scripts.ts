@@ -103,3 +103,28 @@ setpriv --reuid ${AGENT_UID} --regid ${AGENT_UID} --clear-groups --no-new-privs 
 rm -f /tmp/.twinpatch-commit /tmp/.twinpatch-snapshot
 touch -d @946684800 .
 `;
+
+/**
+ * Prints where the set-up left a copy of the repository's own package: programs may load that one and not what the agent
+ * changes, and a newer one would hold answers. Known are Python's distributions that are not editable, and npm's.
+ */
+export const FIND_COPIES = `
+cd ${REPOSITORY_PATH} || exit 0
+normal() { tr A-Z a-z | sed 's/[_.]/-/g'; }
+names=$({
+  sed -n 's/^name *= *["'"'"']\\([A-Za-z0-9._-]*\\).*/\\1/p' pyproject.toml
+  sed -n 's/^name *= *\\([A-Za-z0-9._-]*\\) *$/\\1/p' setup.cfg
+  sed -n 's/^.*[( ]name *= *["'"'"']\\([A-Za-z0-9._-]*\\).*/\\1/p' setup.py
+} 2>/dev/null | head -n 5 | normal)
+find / -xdev -path ${REPOSITORY_PATH} -prune -o -type d -name '*.dist-info' -print 2>/dev/null | while IFS= read -r info; do
+  found=\${info##*/}
+  found=$(printf %s "\${found%%-*}" | normal)
+  for name in $names; do
+    [ "$found" != "$name" ] || grep -qs '"editable": *true' "$info/direct_url.json" || printf 'copy %s\\n' "$info"
+  done
+done
+name=$(sed -n 's/^ *"name": *"\\([a-z0-9@/._-]*\\)".*/\\1/p' package.json 2>/dev/null | head -n 1)
+if [ -n "$name" ] && [ -d "node_modules/$name" ] && [ ! -L "node_modules/$name" ]; then
+  printf 'copy ${REPOSITORY_PATH}/node_modules/%s\\n' "$name"
+fi
+`;

@@ -1,6 +1,6 @@
 /** Prepared images: a base image, a snapshot's tree at /testbed, its set-up, and one commit. Built once per engine and key. */
 
-import { toEngineLabels } from '../domain/ids.ts';
+import { type Labels, readLabel, toEngineLabels } from '../domain/ids.ts';
 import { ImageError, type Images, type ImageSpec } from '../domain/ports.ts';
 import { ownName } from './container.ts';
 import { prepareImage } from './prepare.ts';
@@ -11,10 +11,13 @@ import { ensureBase } from './base-image.ts';
 export interface PreparedImages extends Images {
   /**
    * The prepared image of a key (letters, digits, `_`, `.`, `-`): the one that is there, or a new one (`built`). Callers of the
-   * same key share one build. Throws ImageError ('not-found': the base can't be had; 'build-failed': with the end of the
-   * output), EngineUnavailable.
+   * same key share one build. `warnings` say where a copy of the repository's own package is. Throws ImageError ('not-found':
+   * the base can't be had; 'build-failed': with the end of the output), EngineUnavailable.
    */
-  prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string; built: boolean }>;
+  prepare(
+    spec: ImageSpec,
+    signal: AbortSignal,
+  ): Promise<{ imageId: string; warnings: string[]; built: boolean }>;
 }
 
 /** Where an installation finds a prepared image again. Another one may remove its own without harm to this one. */
@@ -35,10 +38,10 @@ export function createImages(
   }
 
   async function build(spec: ImageSpec): Promise<string> {
-    const imageLabels = toEngineLabels({ installation: options.installation, role: 'image' });
+    const imageLabels: Labels = { installation: options.installation, role: 'image' };
     const imageId = await prepareImage(engine, {
       ...spec,
-      baseId: await ensureBase(engine, spec, imageLabels),
+      baseId: await ensureBase(engine, spec, toEngineLabels(imageLabels)),
       tag: preparedTag(options.installation, spec.key),
       installation: options.installation,
       imageLabels,
@@ -59,10 +62,11 @@ export function createImages(
         );
       }
       signal.throwIfAborted();
-      const found = await findImage(engine, preparedTag(options.installation, spec.key));
+      const tag = preparedTag(options.installation, spec.key);
+      const found = await findImage(engine, tag);
       if (found !== undefined) {
         await keepBooks((uses) => uses.touch(found));
-        return { imageId: found, built: false };
+        return { imageId: found, warnings: await warningsOf(engine, found), built: false };
       }
       let work = building.get(spec.key);
       const first = work === undefined;
@@ -71,7 +75,8 @@ export function createImages(
         work = build(spec).finally(() => building.delete(spec.key));
         building.set(spec.key, work);
       }
-      return { imageId: await untilAborted(work, signal), built: first };
+      const imageId = await untilAborted(work, signal);
+      return { imageId, warnings: await warningsOf(engine, imageId), built: first };
     },
   };
 }
@@ -87,6 +92,15 @@ export async function findImage(engine: Engine, reference: string): Promise<stri
 }
 
 // --- internal ---
+
+async function warningsOf(engine: Engine, imageId: string): Promise<string[]> {
+  const { Config } = await call('image inspect', () => engine.docker.getImage(imageId).inspect());
+  const copies = readLabel(Config.Labels ?? {}, 'copies');
+  if (copies === undefined) return [];
+  return [
+    `The set-up left a copy of the repository's own package in ${copies.replaceAll(' ', ', ')}: programs may load it instead of what is changed. Install it in place, as by \`pip install -e .\`.`,
+  ];
+}
 
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   work.catch(() => {}); // it may fail after the caller has gone

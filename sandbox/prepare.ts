@@ -1,6 +1,6 @@
 /** Makes one prepared image in a container of its own, which is committed and removed. */
 
-import { REPOSITORY_PATH } from '../domain/ids.ts';
+import { type Labels, REPOSITORY_PATH, toEngineLabels } from '../domain/ids.ts';
 import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.ts';
 import { nameOfBase, SHOWN_OUTPUT_BYTES } from './base-image.ts';
 import { removeContainer, startContainer } from './container.ts';
@@ -8,6 +8,7 @@ import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
 import { execute } from './exec.ts';
 import {
   CREATE_AGENT,
+  FIND_COPIES,
   FIND_TOOLS,
   FINISH_TREE,
   INSTALL_TOOLS,
@@ -24,7 +25,7 @@ export interface PrepareSpec extends ImageSpec {
   baseId: string;
   tag: string;
   installation: string;
-  imageLabels: Record<string, string>;
+  imageLabels: Labels;
 }
 
 /** Builds, commits and tags; returns the image id. Throws ImageError, EngineUnavailable. No container is left either way. */
@@ -55,7 +56,7 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
     await ownStep(engine, container, 'take in the tree', RECEIVE_TREE);
     await runSetup(engine, container, spec);
     await ownStep(engine, container, 'commit the tree', FINISH_TREE);
-    return await commit(engine, container, spec);
+    return await commit(engine, container, spec, await findCopies(engine, container));
   } catch (error) {
     if (
       error instanceof ImageError ||
@@ -224,15 +225,25 @@ async function runSetup(engine: Engine, container: string, spec: PrepareSpec): P
   }
 }
 
-async function commit(engine: Engine, container: string, spec: PrepareSpec): Promise<string> {
+async function findCopies(engine: Engine, container: string): Promise<string[]> {
+  const { output } = await runScript(engine, container, FIND_COPIES, 'sh');
+  return [...output.matchAll(/^copy (\/[\w@/.+-]+)$/gm)].map(([, path = '']) => path);
+}
+
+async function commit(
+  engine: Engine,
+  container: string,
+  spec: PrepareSpec,
+  copies: string[],
+): Promise<string> {
   // Stopped first: no process of the set-up may write while the tree is taken.
   await call('container stop', (abortSignal) =>
     engine.docker.getContainer(container).stop({ t: 0, abortSignal }),
   );
   const [repo, tag] = spec.tag.split(':') as [string, string];
-  const labels = Object.entries(spec.imageLabels).map(
-    ([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`,
-  );
+  const labels = Object.entries(
+    toEngineLabels({ ...spec.imageLabels, ...(copies.length > 0 && { copies: copies.join(' ') }) }),
+  ).map(([name, value]) => `LABEL ${name}=${JSON.stringify(value)}`);
   const committed = (await call(
     'image commit',
     (abortSignal) =>

@@ -27,6 +27,15 @@ async function rollout1(index: number): Promise<RolloutResult> {
   return result;
 }
 
+test('the checkout passes on what is wrong with the image', async () => {
+  const checkout = () => runActivity(() => stages.checkout(stages.of(1)));
+  expect(await checkout()).not.toHaveProperty('warnings');
+  stages.world.warnings = ['The set-up left a copy.'];
+  expect(await runActivity(() => stages.checkout(stages.of(2)))).toMatchObject({
+    warnings: ['The set-up left a copy.'],
+  });
+});
+
 describe('the self-check', () => {
   const check = (rollout: string) =>
     runActivity(() => stages.selfCheck({ ...stages.of(1), attempt: 1, rollout1: rollout }));

@@ -192,6 +192,7 @@ describe('preparing', () => {
     expect(snapshots).toBe(1);
     expect(await createImages(engine, { installation }).prepare(spec, signal)).toEqual({
       imageId: results[0]?.imageId,
+      warnings: [],
       built: false,
     });
     const { RepoTags, Config } = await engine.docker
@@ -229,6 +230,41 @@ describe('preparing', () => {
     );
     await expect(work).rejects.toThrow(/environment\.setup\[0\].*1\.5 s/);
     expect((await sandboxes.list()).filter(({ labels }) => labels.role === 'prepare')).toEqual([]);
+  });
+
+  it.each([
+    [
+      'of Python',
+      '/opt/lib/in_ventory-2.0.1.dist-info',
+      'mkdir -p /opt/lib/in_ventory-2.0.1.dist-info',
+    ],
+    ['of npm', '/testbed/node_modules/@own/inventory', 'mkdir -p node_modules/@own/inventory'],
+  ])(
+    "T54: warns of a copy %s of the repository's own package, also when the image is found again",
+    async (_, path, command) => {
+      const tree = {
+        'pyproject.toml': '[project]\nname = "In.Ventory"\n',
+        'package.json': '{\n  "name": "@own/inventory"\n}\n',
+      };
+      const spec = specOf(tree, { setup: [command] });
+      const warnings = [expect.stringContaining(`package in ${path}: `)];
+      expect(await images.prepare(spec, signal)).toMatchObject({ built: true, warnings });
+      expect(await images.prepare(spec, signal)).toMatchObject({ built: false, warnings });
+    },
+  );
+
+  it('T54: takes one that is installed in place for none, and other packages', async () => {
+    const folder = '/opt/lib/inventory-1.0.dist-info';
+    const setup = [
+      `mkdir -p ${folder} /opt/lib/inventory_tools-1.0.dist-info`,
+      `echo '{"dir_info": {"editable": true}, "url": "file:///testbed"}' >${folder}/direct_url.json`,
+      'mkdir -p node_modules/other; ln -s .. node_modules/inventory',
+    ];
+    const tree = {
+      'setup.cfg': '[metadata]\nname = inventory\n',
+      'package.json': '{"name": "inventory"}',
+    };
+    expect(await images.prepare(specOf(tree, { setup }), signal)).toMatchObject({ warnings: [] });
   });
 
   it('builds on a Dockerfile of the user', async () => {

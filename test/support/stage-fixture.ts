@@ -42,6 +42,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     requests: [] as CompletionRequest[],
     reply: (() => submit) as Reply,
     extracted: { kind: 'patch', text: PATCH, facts: [] } as ExtractedPatch,
+    warnings: [] as string[],
     /** Around each sandbox that is started. */
     sandbox: (sandbox: Sandbox) => sandbox,
     /** Sandboxes that were not removed. */
@@ -61,7 +62,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     }),
     waitingFor: () => undefined,
     closedSamples: async () => [],
-    images: { prepare: async () => ({ imageId: 'sha256:image' }) },
+    images: { prepare: async () => ({ imageId: 'sha256:image', warnings: world.warnings }) },
     sandboxes: {
       async start() {
         const container = `container-${open.size}`;
