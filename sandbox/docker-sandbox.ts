@@ -28,7 +28,7 @@ export function createDockerSandbox(
   engine: Engine,
   ref: SandboxRef,
   owner: GuestOwner,
-  host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits },
+  host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits; onClosed: () => void },
   stdio?: Duplex,
 ): PreparedSandbox {
   const guest = createGuestClient(engine, ref.container, owner, stdio);
@@ -79,7 +79,7 @@ export function createDockerSandbox(
     async close() {
       disk.release();
       guest.close();
-      await removeContainer(engine, ref.container);
+      await removeContainer(engine, ref.container).finally(host.onClosed);
     },
   };
 }

@@ -18,6 +18,8 @@ export interface Engine {
   id: string;
   /** Processors of the engine's host. */
   cpus: number;
+  /** Memory of the engine's host. */
+  memoryBytes: number;
   /** Of the engine's host, as its kernel names it. */
   architecture: string;
   /** Where it keeps images and containers, when that is on this host. */
@@ -42,11 +44,18 @@ export async function connectEngine(options: { host?: string } = {}): Promise<En
   const info = (await call('GET /info', () => docker.info(), {
     timeoutMs: 30_000,
     nextStep,
-  })) as { ID: string; NCPU: number; Architecture: string; DockerRootDir: string };
+  })) as {
+    ID: string;
+    NCPU: number;
+    MemTotal: number;
+    Architecture: string;
+    DockerRootDir: string;
+  };
   return {
     docker,
     id: info.ID,
     cpus: info.NCPU,
+    memoryBytes: info.MemTotal,
     architecture: info.Architecture,
     dataFolder: address.socketPath === undefined ? undefined : info.DockerRootDir,
   };

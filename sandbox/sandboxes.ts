@@ -22,6 +22,7 @@ import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import { guestOf } from './guest-volume.ts';
 import { findImage } from './image.ts';
+import { createMemoryBudget } from './memory-budget.ts';
 import { createReaper, type Reaper } from './reaper.ts';
 import { createVerifiers } from './verifiers.ts';
 
@@ -55,17 +56,24 @@ export function createSandboxes(options: {
   leaseMs?: number;
   /** Room that sandboxes leave on the engine's disk. */
   diskReserve?: Partial<DiskSpace>;
+  /** Memory of the engine's host, by its own word when left out. */
+  memoryBytes?: number;
   /** The guest of a sandbox over an image: the one in this installation's volume by default. */
   guest?: (imageId: string) => Promise<ContainerGuest>;
 }): DockerSandboxes {
   const { engine, installation, leaseMs = LEASE_MS } = options;
   const guestFor = options.guest ?? ((imageId) => guestOf(engine, installation, imageId, leaseMs));
   const disk = createDiskWatch(engine, () => ({ ...DISK_RESERVE, ...options.diskReserve }));
+  const memory = createMemoryBudget(options.memoryBytes ?? engine.memoryBytes);
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
   const limitStarts = pLimit(STARTS_PER_CPU * engine.cpus);
 
-  async function start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox> {
+  async function start(
+    spec: SandboxSpec,
+    signal: AbortSignal,
+    onClosed: () => void,
+  ): Promise<PreparedSandbox> {
     signal.throwIfAborted();
     const name = containerName(installation, spec.labels.rollout);
     const labels: Labels = { installation, role: 'rollout', ...spec.labels };
@@ -84,7 +92,7 @@ export function createSandboxes(options: {
         engine,
         ref,
         { epoch, leaseMs, environment },
-        { verifiers, disk, limits },
+        { verifiers, disk, limits, onClosed },
         stdio,
       );
     } catch (error) {
@@ -114,7 +122,13 @@ export function createSandboxes(options: {
     ...createReaper({ engine, installation }),
     async start(spec, signal) {
       await disk.admit(signal, spec.onWaiting);
-      return limitStarts(() => start(spec, signal));
+      const giveBack = await memory.take(spec.limits.memoryBytes, signal, spec.onWaiting);
+      try {
+        return await limitStarts(() => start(spec, signal, giveBack));
+      } catch (error) {
+        giveBack();
+        throw error;
+      }
     },
     async find(rolloutId, epoch, limits) {
       try {
@@ -131,7 +145,7 @@ export function createSandboxes(options: {
           engine,
           ref,
           { epoch, leaseMs, environment },
-          { verifiers, disk, limits },
+          { verifiers, disk, limits, onClosed: memory.claim(limits.memoryBytes) },
         );
       } catch (error) {
         if (statusOf(error) === 404) return undefined;

@@ -19,8 +19,12 @@ const suite = await openSuite('failures');
 const { imageId, installation, engine } = suite;
 const proxy = await startEngineProxy();
 /** The same sandboxes through the proxy; made anew, because what was lost on the way stays under way. */
-const open = async () =>
-  createSandboxes({ engine: await connectEngine({ host: proxy.host }), installation });
+const open = async (memoryBytes = Infinity) =>
+  createSandboxes({
+    engine: await connectEngine({ host: proxy.host }),
+    installation,
+    memoryBytes,
+  });
 const signal = new AbortController().signal;
 
 const specOf = (rollout: string) => ({
@@ -147,6 +151,21 @@ describe('an engine that loses calls', () => {
 
 describe('a start storm', () => {
   const size = count(10, 200);
+
+  it(`F22: of sandboxes that may take more memory than twice the host's waits for one to close`, async () => {
+    const behind = await open(0.75 * LIMITS.memoryBytes);
+    const first = await behind.start(specOf('b/s/first'), signal);
+    let waitsFor = '';
+    const onWaiting = (reason: string) => (waitsFor = reason);
+    const second = behind.start({ ...specOf('b/s/second'), onWaiting }, signal);
+    await vi.waitUntil(() => waitsFor !== '');
+    expect(waitsFor).toMatch(/0\.5 GiB of memory by their limits.*host has 0\.4 GiB/);
+    await sleep(500);
+    expect(await left()).toEqual(['b/s/first']);
+    await first.close();
+    expect(await say(await second, 'echo here')).toBe('here\n');
+    await (await second).close();
+  });
 
   it(`F18, F19, F20, F24: of many sandboxes is bounded, needs no network and leaves no descriptor`, async () => {
     const networks = async () =>
