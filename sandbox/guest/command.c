@@ -1,6 +1,7 @@
 /* Commands: each one shell in a session of its own, its output in order on one pipe, its result kept until acknowledged. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,7 +28,7 @@ struct command {
   uint32_t waiter; /* tag to answer; 0: nobody asks */
   struct shell shell;
   struct output output;
-  bool is_done, is_open, has_exited, is_timed_out, is_over_limit;
+  bool is_done, is_open, has_exited, has_waited, is_timed_out, is_over_limit;
   int status;
   uint64_t started_us, deadline_us, exited_us, next_look_us;
   uint64_t kills_before, refusals_before;
@@ -39,7 +40,7 @@ static struct process_set known_processes;
 static uint64_t forgotten[MAX_REMEMBERED];
 static size_t forgotten_count;
 static bool stopped, over_limit;
-static struct shell waiting_shell = {.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1};
+static struct shell waiting_shell = NO_SHELL;
 static bool is_shell_due;
 
 static void know(struct process_set found) {
@@ -106,12 +107,15 @@ static void answer(struct command *command) {
   if (waiter != 0) send_frame(REPLY_OK, waiter, &command->result);
 }
 
-/* The shell that waits, or where it has ended, a new one. */
-static bool take_shell(struct shell *shell, struct text setup, struct text text) {
+/* Begins the shell that waits, or where it has ended, a new one. */
+static bool take_shell(struct command *command, struct text setup, struct text text) {
+  struct shell *shell = &command->shell;
   is_shell_due = true;
   *shell = waiting_shell;
-  waiting_shell = (struct shell){.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1};
-  if (shell->pid > 0 && begin_shell(shell, setup, text)) return true;
+  waiting_shell = (struct shell)NO_SHELL;
+  if (shell->pid > 0) signal_as_agent(shell->pid, SIGCONT); /* what the command before left may have stopped it */
+  command->has_waited = shell->pid > 0 && begin_shell(shell, setup, text);
+  if (command->has_waited) return true;
   close_shell(shell);
   if (open_shell(shell, fork_anyway) && begin_shell(shell, setup, text)) return true;
   close_shell(shell);
@@ -141,7 +145,7 @@ void run_command(uint32_t tag, struct reader *body) {
   if (known_processes.count > 0 || !is_alone(NULL)) know(scan_processes());
   uint64_t started_us = now_us(), kills = memory_kills(), refusals = refused_forks();
   if (command == NULL || kept_id == NULL || !open_output(&command->output, head, tail) ||
-      !take_shell(&command->shell, setup, text)) {
+      !take_shell(command, setup, text)) {
     if (command != NULL) close_output(&command->output);
     free(command);
     free(kept_id);
@@ -260,6 +264,22 @@ void shell_reaped(pid_t pid, int status) {
   }
 }
 
+/* The command before it may have killed the shell that waited, which had not noticed yet. Once: no other shell has waited. */
+static bool begin_again(struct command *command) {
+  struct shell fresh;
+  if (!command->has_waited || has_read(&command->shell)) return false;
+  command->has_waited = false;
+  if (!open_shell(&fresh, fork_anyway) || !begin_shell_again(&fresh, &command->shell)) {
+    close_shell(&fresh);
+    return false;
+  }
+  close_shell(&command->shell);
+  command->shell = fresh;
+  command->has_exited = false;
+  command->is_open = true;
+  return true;
+}
+
 void command_timers(void) {
   uint64_t now = now_us();
   for (struct command *one = commands, *next; one != NULL; one = next) {
@@ -269,6 +289,8 @@ void command_timers(void) {
       one->is_over_limit = true;
       kill_agent();
     }
+    bool is_cut = one->is_over_limit || one->is_timed_out || stopped;
+    if (one->has_exited && !is_cut && begin_again(one)) continue;
     if (one->has_exited && !has_begun(&one->shell) && !one->is_over_limit) {
       fail(one);
     } else if (one->has_exited) {

@@ -99,8 +99,13 @@ struct shell {
 };
 /* Starts a shell that waits to be begun; false when there is no process or memory for it. */
 bool open_shell(struct shell *shell, pid_t (*make_process)(void));
+#define NO_SHELL {.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1}
 /* Has it run a command, once; false when it had ended before. */
 bool begin_shell(struct shell *shell, struct text setup, struct text command);
+/* Has it run what another was begun with. */
+bool begin_shell_again(struct shell *shell, const struct shell *other);
+/* Whether it has read anything of what it was begun with; one that was killed before that has run nothing. */
+bool has_read(const struct shell *shell);
 /* Of a shell that has ended: false when there was no bash that could be started. */
 bool has_begun(const struct shell *shell);
 /* Puts the state it left; the first text of it, the working directory, is also left in `folder`. */

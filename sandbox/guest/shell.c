@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -57,7 +58,8 @@ static _Noreturn void become_shell(int input, int output, int text, int witness)
 
 bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
   int input[2] = {-1, -1}, output[2] = {-1, -1}, witness[2] = {-1, -1};
-  *shell = (struct shell){.pid = -1, .text = memfd_create("command", MFD_CLOEXEC)};
+  *shell = (struct shell)NO_SHELL;
+  shell->text = memfd_create("command", MFD_CLOEXEC);
   /* Made by the agent, so that its commands may open it again by the name of /dev/stdout. */
   act_as_agent();
   bool has_output = pipe2(output, O_CLOEXEC) == 0;
@@ -77,15 +79,29 @@ bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
     return false;
   }
   fcntl(shell->output, F_SETFL, O_NONBLOCK);
-  fcntl(shell->output, F_SETPIPE_SZ, 256 * 1024);
   return true;
 }
 
-bool begin_shell(struct shell *shell, struct text setup, struct text command) {
-  bool has_begun = write_texts(shell->text, setup, command) && write(shell->input, "\n", 1) == 1;
+static bool begin(struct shell *shell) {
+  fcntl(shell->output, F_SETPIPE_SZ, 256 * 1024);
+  bool has_begun = write(shell->input, "\n", 1) == 1;
   close_fd(&shell->input);
   return has_begun;
 }
+
+bool begin_shell(struct shell *shell, struct text setup, struct text command) {
+  return write_texts(shell->text, setup, command) && begin(shell);
+}
+
+bool begin_shell_again(struct shell *shell, const struct shell *other) {
+  struct stat texts;
+  off_t from = 0;
+  return fstat(other->text, &texts) == 0 && sendfile(shell->text, other->text, &from, (size_t)texts.st_size) == texts.st_size &&
+         lseek(shell->text, 0, SEEK_SET) == 0 && begin(shell);
+}
+
+/* The place that it has read to is that of our descriptor, too. */
+bool has_read(const struct shell *shell) { return lseek(shell->text, 0, SEEK_CUR) != 0; }
 
 bool has_begun(const struct shell *shell) {
   uint8_t refused;

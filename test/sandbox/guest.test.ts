@@ -50,14 +50,23 @@ describe('a command', () => {
   it.each(['kill -9 -1', 'pkill -9 bash', "trap 'pkill -9 -o bash' EXIT; true"])(
     'is followed by the next one also when it ends the shell that waits for that: %s',
     async (command) => {
-      await run(command);
-      expect(await run('echo here')).toMatchObject({
-        end: 'exited',
-        exitCode: 0,
-        output: 'here\n',
-      });
+      for (let round = 0; round < 20; round++) {
+        await run(command);
+        expect(await run('echo here')).toMatchObject({
+          end: 'exited',
+          exitCode: 0,
+          output: 'here\n',
+        });
+      }
     },
   );
+
+  it('is run also when the shell that waited for it was stopped', async () => {
+    await run('(sleep 0.3; kill -STOP -1) &');
+    await sleep(800);
+    expect(await run('echo here', { timeoutMs: 5000 })).toMatchObject({ output: 'here\n' });
+    await run('kill -9 -1');
+  });
 
   it.each(['kill -STOP -1', 'kill -9 -1'])(
     'ends, and later requests do, while a loop of %s runs beside it',

@@ -38,7 +38,7 @@ static size_t shell_count;
 
 bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
   int ends[2];
-  *shell = (struct shell){.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1};
+  *shell = (struct shell)NO_SHELL;
   if (make_process() < 0 || shell_count == sizeof shells / sizeof *shells || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
   shell->pid = 2 + (pid_t)below(1000000);
   shell->output = ends[0];
@@ -54,6 +54,9 @@ bool begin_shell(struct shell *shell, struct text setup, struct text command) {
       (void)!write(shells[i].writer, command.bytes, command.length);
   return below(16) != 0;
 }
+
+bool begin_shell_again(struct shell *shell, const struct shell *other) { return shell->pid != other->pid && below(4) != 0; }
+bool has_read(const struct shell *shell) { return shell->pid % 4 != 0; }
 
 pid_t __wrap_fork(void) { return below(16) == 0 ? -1 : 1; }
 pid_t fork_anyway(void) { return __wrap_fork(); }
@@ -98,6 +101,7 @@ void job_reaped(pid_t pid, int status) { (void)pid, (void)status; }
 void forget_jobs(void) {}
 
 void act_as_agent(void) {}
+void signal_as_agent(pid_t pid, int signal) { (void)pid, (void)signal; }
 void act_as_root(void) {}
 bool kill_agent(void) { return true; }
 bool is_from_engine(pid_t pid, uid_t uid) { return pid == 0 && uid == 0; }
