@@ -7,11 +7,14 @@ import { changedLines } from '../domain/patch.ts';
 import {
   type ExtractCaps,
   type ExtractedPatch,
+  type JournalEntry,
   type PreparedSandbox,
+  type Sandboxes,
   SandboxLost,
+  type SandboxSpec,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
-import { LeaseLost, type Store } from '../domain/store.ts';
+import { LeaseLost, type SegmentJournal, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
 import { held } from './failures.ts';
 import { type RolloutInput, rolloutName, statementOf, toRolloutPlan } from './rollout-plan.ts';
@@ -24,12 +27,14 @@ const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
 
 export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }: RolloutDeps) {
-  /** Returns the rollout's result, from the ledger when it is there. A rollout that was cut starts again, its cost booked. */
+  /**
+   * Returns the rollout's result, from the ledger when it is there. One that was cut goes on in its container; where that is
+   * gone it starts again, and what it had cost is booked as wasted.
+   */
   return function rollout(input: RolloutInput): Promise<RolloutResult> {
     return runStage(
       'starting',
       async ({ signal, report }) => {
-        const startedAt = Date.now();
         const { batch, sample } = await readSample(store, input);
         const plan = toRolloutPlan(batch, input, await statementOf(store, batch, sample, input));
         const name = rolloutName(batch, sample, input, plan, hash);
@@ -41,6 +46,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
         const lease = await store.leases.take(plan.rolloutId);
         let sandbox: PreparedSandbox | undefined;
         let isWillful = true;
+        let isSettled = false;
         try {
           // The owner before may have finished, and settled its lease, since the look above.
           const meanwhile = await store.ledger.get<RolloutResult>(key);
@@ -55,23 +61,17 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
             );
           }
           const journal = store.journals.of(lease);
-          sandbox = await sandboxes.start(
-            {
-              imageId: input.imageId,
-              limits: limitsOf(batch.config.environment),
-              epoch: lease.epoch,
-              onWaiting: (reason) => report({ phase: `waits: ${reason}` }),
-              labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
-            },
-            signal,
-          );
+          const spec = {
+            imageId: input.imageId,
+            limits: limitsOf(batch.config.environment),
+            epoch: lease.epoch,
+            onWaiting: (reason: string) => report({ phase: `waits: ${reason}` }),
+            labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
+          };
+          sandbox =
+            (await takeOver(sandboxes, journal, spec)) ??
+            (await startFresh(sandboxes, journal, spec, signal));
           const { ref } = sandbox;
-          await journal.append({
-            kind: 'mark',
-            mark: 'started',
-            sandbox: ref,
-            at: new Date(startedAt).toISOString(),
-          });
           const run = await runRollout(plan, { teacher, sandbox, journal }, signal, (progress) =>
             report({ ...progress, sandbox: ref.container.slice(0, 12) }),
           );
@@ -90,22 +90,25 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
             model: run.model,
             simulated: run.simulated,
             spent: { usage: run.usage, costUsd: run.costUsd },
-            wasted: await store.journals.spentBefore(lease),
-            wallMs: Date.now() - startedAt,
+            wasted: await store.journals.wasted(lease),
+            wallMs: Date.now() - startOf(entries),
           };
           if (!(await store.leases.holds(lease))) {
             throw new LeaseLost(`another owner has taken ${plan.rolloutId} over`);
           }
           const stored = await store.ledger.put(key, result);
           await store.leases.settle(plan.rolloutId);
+          isSettled = true;
           return stored;
         } catch (error) {
           // What loses its sandbox again and again at the same step would be bought for ever: it counts as fruitless.
           isWillful = !(error instanceof SandboxLost);
           throw error;
         } finally {
-          // A cut rollout begins again in a fresh container. One that can't be removed now is the reaper's.
-          await sandbox?.close().catch(() => undefined);
+          // Who has taken it over goes on in it. One that can't be removed now is the reaper's.
+          const isOurs = isSettled || (await store.leases.holds(lease).catch(() => true));
+          if (isOurs) await sandbox?.close().catch(() => undefined);
+          else sandbox?.leave();
           if (isWillful) await store.leases.release(lease);
         }
       },
@@ -115,6 +118,60 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
 }
 
 // --- internal ---
+
+/** The container of the owner before, with all that it had done; undefined where either is missing. */
+async function takeOver(
+  sandboxes: Sandboxes,
+  journal: SegmentJournal,
+  { labels: { rollout }, epoch, limits }: SandboxSpec,
+): Promise<PreparedSandbox | undefined> {
+  const sandbox = await sandboxes.find(rollout, epoch, limits);
+  if (sandbox === undefined) return undefined;
+  // Read only now, when nobody else can do anything in the container.
+  const before = await journal.before();
+  const start = before && startMark(before.entries);
+  if (start?.sandbox.container !== sandbox.ref.container) {
+    await sandbox.close();
+    return undefined;
+  }
+  await journal.append({
+    kind: 'mark',
+    mark: 'continued',
+    epoch: before?.epoch ?? 0,
+    entries: before?.entries.length ?? 0,
+    at: new Date().toISOString(),
+  });
+  return sandbox;
+}
+
+async function startFresh(
+  sandboxes: Sandboxes,
+  journal: SegmentJournal,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+): Promise<PreparedSandbox> {
+  const at = new Date().toISOString();
+  const sandbox = await sandboxes.start(spec, signal);
+  try {
+    await journal.append({ kind: 'mark', mark: 'started', sandbox: sandbox.ref, at });
+    return sandbox;
+  } catch (error) {
+    await sandbox.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+function startMark(entries: JournalEntry[]) {
+  for (const entry of entries) {
+    if (entry.kind === 'mark' && entry.mark === 'started') return entry;
+  }
+  return undefined;
+}
+
+/** When the rollout began, in milliseconds since 1970. */
+function startOf(entries: JournalEntry[]): number {
+  return Date.parse(startMark(entries)?.at ?? '') || Date.now();
+}
 
 function capsOf({ maxPatchBytes }: BatchConfig['rollout']): ExtractCaps {
   return {

@@ -168,6 +168,8 @@ export interface Sandbox {
 export interface PreparedSandbox extends Sandbox {
   /** Stops the sandbox; its patch against the prepared image, computed outside it. Repeated, it gives the same. */
   extractPatch(caps: ExtractCaps): Promise<ExtractedPatch>;
+  /** Lets go of it for another owner: it runs on. Nothing of it is usable here any more. */
+  leave(): void;
 }
 
 /** Resources and environment of a sandbox. */
@@ -216,6 +218,12 @@ export interface SandboxSpec {
 export interface Sandboxes {
   /** A fresh one; what an earlier owner of the rollout left behind is removed first. */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
+  /** The one that an earlier owner of the rollout left running, from now on this epoch's alone; undefined when there is none. */
+  find(
+    rolloutId: string,
+    epoch: number,
+    limits: SandboxLimits,
+  ): Promise<PreparedSandbox | undefined>;
 }
 
 export interface ExtractCaps {
@@ -256,6 +264,8 @@ export interface Observation {
 export type Mark =
   /** The rollout has its container. */
   | { mark: 'started'; sandbox: SandboxRef; at: string }
+  /** Another owner goes on in the same container; of what counted in that epoch's journal, so many entries count. */
+  | { mark: 'continued'; epoch: number; entries: number; at: string }
   /** Written before a file is: repeated, the edit is finished from here, not evaluated again; undo comes from `before`. */
   | { mark: 'edit'; id: string; path: string; before: string | null; after: string | null }
   /** The teacher refused the conversation as too long. */

@@ -106,19 +106,23 @@ export interface Leases {
   settle(rolloutId: string): Promise<void>;
   /** Whether its owner is a live process of this host, or of another host that renewed it. */
   isLive(rolloutId: string): Promise<boolean>;
+  /** Whether its owner is lost, not gone of its own will: the next one may go on in its container. */
+  isCut(rolloutId: string): Promise<boolean>;
 }
 
 /** One epoch's journal of a rollout. */
 export interface SegmentJournal extends Journal {
-  /** On the disk, compressed, as a blob. */
+  /** What counts for the last owner that wrote anything; it counts here after a `continued` mark that names it. */
+  before(): Promise<{ epoch: number; entries: JournalEntry[] } | undefined>;
+  /** On the disk; all that counts, compressed, as a blob. */
   close(): Promise<Ref>;
 }
 
 export interface Journals {
   of(lease: Lease): SegmentJournal;
   read(ref: Ref): Promise<JournalEntry[]>;
-  /** What the epochs before this one paid for. */
-  spentBefore(lease: Lease): Promise<Spent>;
+  /** What was paid in this epoch and those before, and does not count. */
+  wasted(lease: Lease): Promise<Spent>;
 }
 
 /** One line per ended sample; the last generation's content verdict counts, else its latest line. */

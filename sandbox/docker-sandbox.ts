@@ -76,6 +76,12 @@ export function createDockerSandbox(
       await stop();
       return extractPatch(guest, (work) => host.verifiers.use(ref.imageId, work), caps);
     },
+    leave() {
+      isStopped = true;
+      disk.release();
+      guest.close();
+      host.onClosed();
+    },
     async close() {
       disk.release();
       guest.close();

@@ -42,19 +42,24 @@ export interface Reaper {
 }
 
 /**
- * Which containers stay: those whose rollout has an owner, and while any process of the store works on this host those without
+ * Which containers stay: those whose rollout has an owner, or with `forNextOwner` may get one again and still runs, and while any process of the store works on this host those without
  * a rollout, but verifiers that have ended. One that prepares an image is stopped while it is committed.
  */
 export async function keepOwned({
   attempts,
   leases,
+  forNextOwner = false,
 }: {
   attempts: Pick<Store['attempts'], 'live'>;
-  leases: Pick<Store['leases'], 'isLive'>;
+  leases: Pick<Store['leases'], 'isLive' | 'isCut'>;
+  forNextOwner?: boolean;
 }): Promise<Parameters<Reaper['reap']>[0]['keep']> {
   const isBusy = (await attempts.live()).length > 0;
-  return ({ labels: { rollout, role }, ended }) =>
-    rollout === undefined ? isBusy && !(role === 'verifier' && ended) : leases.isLive(rollout);
+  return async ({ labels: { rollout, role }, ended }) => {
+    if (rollout === undefined) return isBusy && !(role === 'verifier' && ended);
+    if (await leases.isLive(rollout)) return true;
+    return forNextOwner && !ended && (await leases.isCut(rollout));
+  };
 }
 
 /** The reaper of one installation. */

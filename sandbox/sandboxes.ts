@@ -2,12 +2,12 @@
 
 import pLimit from 'p-limit';
 
-import { type Labels, readLabel } from '../domain/ids.ts';
+import { type Labels, readLabel, REPOSITORY_PATH } from '../domain/ids.ts';
 import {
   ImageError,
   type PreparedSandbox,
   type Sandboxes,
-  type SandboxLimits,
+  SandboxLost,
   type SandboxSpec,
 } from '../domain/ports.ts';
 import {
@@ -39,12 +39,6 @@ export interface DockerSandboxes extends Sandboxes, Reaper {
    * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
    */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
-  /** The running sandbox of a rollout that another owner started, or undefined. */
-  find(
-    rolloutId: string,
-    epoch: number,
-    limits: SandboxLimits,
-  ): Promise<PreparedSandbox | undefined>;
   /** Removes what is kept ready between rollouts. */
   close(): Promise<void>;
 }
@@ -131,6 +125,7 @@ export function createSandboxes(options: {
       }
     },
     async find(rolloutId, epoch, limits) {
+      let sandbox: PreparedSandbox | undefined;
       try {
         const found = await call('container inspect', (abortSignal) =>
           engine.docker
@@ -141,14 +136,18 @@ export function createSandboxes(options: {
           return undefined;
         const ref = { engine: engine.id, container: found.Id, imageId: found.Image };
         const environment = await environmentOf(found.Image);
-        return createDockerSandbox(
+        sandbox = createDockerSandbox(
           engine,
           ref,
           { epoch, leaseMs, environment },
           { verifiers, disk, limits, onClosed: memory.claim(limits.memoryBytes) },
         );
+        // Its answer means that the owner before can do nothing in it any more.
+        await sandbox.list(REPOSITORY_PATH, 0);
+        return sandbox;
       } catch (error) {
-        if (statusOf(error) === 404) return undefined;
+        sandbox?.leave();
+        if (statusOf(error) === 404 || error instanceof SandboxLost) return undefined;
         throw toSandboxError(error, rolloutId);
       }
     },

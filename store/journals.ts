@@ -5,31 +5,32 @@ import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { JournalEntry } from '../domain/ports.ts';
 import type { Spent } from '../domain/sample.ts';
-import type { Blobs, Journals, SegmentJournal } from '../domain/store.ts';
+import type { Blobs, Journals, Lease, SegmentJournal } from '../domain/store.ts';
 import { addCost, addUsage, NO_USAGE } from '../domain/trajectory.ts';
 import { createAppendLog } from './append-log.ts';
-import { parseLines, readIfThere } from './files.ts';
-import { leaseFolder, segmentName } from './leases.ts';
+import { parseLines } from './files.ts';
+import { leaseFolder } from './leases.ts';
+import { countedEntries, ownEntries, segmentName } from './segments.ts';
 
 const compress = promisify(gzip);
 const decompress = promisify(gunzip);
 
 export function createJournals(leases: string, blobs: Blobs): Journals {
   return {
-    of: ({ rolloutId, epoch }) =>
-      openSegment(join(leaseFolder(leases, rolloutId), segmentName(epoch)), blobs),
+    of: (lease) => openSegment(leaseFolder(leases, lease.rolloutId), lease, blobs),
 
     async read(ref) {
       const text = await decompress(await blobs.get(ref));
       return parseLines<JournalEntry>(text.toString());
     },
 
-    async spentBefore({ rolloutId, epoch }) {
+    async wasted({ rolloutId, epoch }) {
+      const folder = leaseFolder(leases, rolloutId);
+      const kept = await keptOf(folder, epoch);
       let spent: Spent = { usage: NO_USAGE, costUsd: 0 };
-      for (let earlier = 1; earlier < epoch; earlier += 1) {
-        const path = join(leaseFolder(leases, rolloutId), segmentName(earlier));
-        const text = (await readIfThere(path))?.toString() ?? '';
-        for (const entry of parseLines<JournalEntry>(text)) {
+      for (let each = 1; each <= epoch; each += 1) {
+        const own = await ownEntries(folder, each);
+        for (const entry of own.slice(kept.get(each) ?? 0)) {
           if (entry.kind !== 'reply') continue;
           spent = {
             usage: addUsage(spent.usage, entry.reply.usage),
@@ -44,20 +45,40 @@ export function createJournals(leases: string, blobs: Blobs): Journals {
 
 // --- internal ---
 
-function openSegment(path: string, blobs: Blobs): SegmentJournal {
-  const log = createAppendLog(path);
+function openSegment(folder: string, { epoch }: Lease, blobs: Blobs): SegmentJournal {
+  const log = createAppendLog(join(folder, segmentName(epoch)));
   return {
-    async open() {
-      const text = (await readIfThere(path))?.toString() ?? '';
-      return parseLines<JournalEntry>(text);
-    },
+    open: () => countedEntries(folder, epoch),
 
     append: (entry) => log.append(entry),
 
+    async before() {
+      for (let earlier = epoch - 1; earlier > 0; earlier -= 1) {
+        const entries = await countedEntries(folder, earlier);
+        if (entries.length > 0) return { epoch: earlier, entries };
+      }
+      return undefined;
+    },
+
     async close() {
       await log.sync();
-      const segment = (await readIfThere(path)) ?? Buffer.alloc(0);
-      return blobs.put(await compress(segment));
+      const lines = (await countedEntries(folder, epoch)).map((entry) => JSON.stringify(entry));
+      return blobs.put(await compress(lines.map((line) => `${line}\n`).join('')));
     },
   };
+}
+
+/** How many of its own entries count of each epoch, seen from one; those that are not named have none. */
+async function keptOf(folder: string, last: number): Promise<Map<number, number>> {
+  const kept = new Map<number, number>();
+  let counted = Number.POSITIVE_INFINITY;
+  for (let epoch = last; epoch > 0;) {
+    const own = await ownEntries(folder, epoch);
+    const [first] = own;
+    const from = first?.kind === 'mark' && first.mark === 'continued' ? first : undefined;
+    kept.set(epoch, Math.max(0, Math.min(own.length, counted - (from?.entries ?? 0))));
+    counted = Math.min(counted, from?.entries ?? 0);
+    epoch = from?.epoch ?? 0;
+  }
+  return kept;
 }

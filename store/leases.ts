@@ -7,8 +7,9 @@ import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JournalEntry } from '../domain/ports.ts';
 import type { Leases } from '../domain/store.ts';
-import { listFolder, parseLines, readIfThere, removeTree, writeOnce } from './files.ts';
+import { listFolder, readIfThere, removeTree, writeOnce } from './files.ts';
 import { type Owner, runsHere, thisProcess } from './owner.ts';
+import { countedEntries } from './segments.ts';
 
 /** A lease that its owner has not renewed for this long, on another host, has run out. */
 export const LEASE_MS = 60_000;
@@ -24,11 +25,6 @@ interface LeaseRecord {
 /** Folder of a rollout's lease and journal segments. */
 export function leaseFolder(leases: string, rolloutId: string): string {
   return join(leases, rolloutId.replaceAll('/', '~'));
-}
-
-/** A journal segment's file in the rollout's folder. */
-export function segmentName(epoch: number): string {
-  return `${epoch}.jsonl`;
 }
 
 export function createLeases(folder: string): Leases {
@@ -70,19 +66,8 @@ export function createLeases(folder: string): Leases {
       await removeTree(at);
     },
 
-    async isLive(rolloutId) {
-      const at = leaseFolder(folder, rolloutId);
-      const epoch = await lastEpoch(at);
-      if (epoch === 0 || (await readIfThere(join(at, `${epoch}.released`))) !== undefined) {
-        return false;
-      }
-      const path = join(at, `${epoch}.lease`);
-      const record = await readRecord(path);
-      if (record === undefined) return false;
-      if (record.owner.host === thisProcess().host) return runsHere(record.owner);
-      const renewed = await stat(path).catch(() => undefined);
-      return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS;
-    },
+    isLive: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'live',
+    isCut: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'cut',
   };
 
   function stopRenewing(path: string): void {
@@ -92,6 +77,21 @@ export function createLeases(folder: string): Leases {
 }
 
 // --- internal ---
+
+async function stateOf(at: string): Promise<'live' | 'cut' | 'free'> {
+  const epoch = await lastEpoch(at);
+  if (epoch === 0 || (await readIfThere(join(at, `${epoch}.released`))) !== undefined) {
+    return 'free';
+  }
+  const path = join(at, `${epoch}.lease`);
+  const record = await readRecord(path);
+  if (record === undefined) return 'free';
+  if (record.owner.host === thisProcess().host) {
+    return (await runsHere(record.owner)) ? 'live' : 'cut';
+  }
+  const renewed = await stat(path).catch(() => undefined);
+  return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'cut';
+}
 
 async function touch(path: string): Promise<void> {
   const now = new Date();
@@ -118,8 +118,7 @@ async function standing(
 ): Promise<{ fruitless: number; furthest: number }> {
   const record = epoch === 0 ? undefined : await readRecord(join(at, `${epoch}.lease`));
   if (record === undefined) return { fruitless: 0, furthest: 0 };
-  const segment = await readIfThere(join(at, segmentName(epoch)));
-  const reached = progressOf(parseLines<JournalEntry>(segment?.toString() ?? ''));
+  const reached = progressOf(await countedEntries(at, epoch));
   const furthest = Math.max(record.furthest, reached);
   if ((await readIfThere(join(at, `${epoch}.released`))) !== undefined) {
     return { fruitless: 0, furthest };

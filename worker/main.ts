@@ -102,7 +102,7 @@ export async function runWorker(
     }),
   ]);
 
-  const reapNow = () => void reap(sandboxes, store).catch((error) => log.warn(error));
+  const reapNow = () => void reap(sandboxes, store, true).catch((error) => log.warn(error));
   reapNow(); // beside the work, which doesn't wait for what others left
   const reaping = setInterval(reapNow, REAP_EVERY_MS);
   const stop = () =>
@@ -127,14 +127,15 @@ export async function runWorker(
     await connection.close();
     await client.connection.close();
     await sandboxes.close();
-    await reap(sandboxes, store);
+    await reap(sandboxes, store, false);
   }
 }
 
 // --- internal ---
 
-async function reap(sandboxes: Reaper, store: Store): Promise<void> {
-  await sandboxes.reap({ keep: await keepOwned(store) });
+async function reap(sandboxes: Reaper, store: Store, forNextOwner: boolean): Promise<void> {
+  const { attempts, leases } = store;
+  await sandboxes.reap({ keep: await keepOwned({ attempts, leases, forNextOwner }) });
 }
 
 async function closedSamples(client: Client, batchId: string, keys: string[]): Promise<string[]> {

@@ -73,6 +73,76 @@ describe('a rollout', () => {
     });
   });
 
+  describe('that was cut', () => {
+    const never = new Promise<never>(() => undefined);
+    /** An owner that dies while it waits for the reply of a step: nothing of it ever goes on. */
+    async function dieAt(step: number): Promise<void> {
+      const asked = new Promise<void>((settle) => {
+        stages.world.reply = (call) => {
+          if (call.step === step) settle();
+          return call.step < step ? bash(`echo ${call.step}`) : never;
+        };
+      });
+      go().catch(() => undefined);
+      await asked;
+    }
+    const goOn = () => {
+      stages.world.reply = ({ step }) => (step < 4 ? bash(`echo ${step}`) : submit);
+    };
+    test('goes on in its container, buys one reply again, and is told as if nothing had been', async () => {
+      await dieAt(2);
+      await dieAt(3);
+      goOn();
+      const result = await go();
+      expect(stages.world.calls.map(({ step, try: number }) => `${step}.${number}`)).toEqual([
+        '1.1',
+        '2.1',
+        '2.2',
+        '3.1',
+        '3.2',
+        '4.1',
+        '5.1',
+      ]);
+      expect(result).toMatchObject({
+        steps: 5,
+        spent: { costUsd: 0.05 },
+        wasted: { costUsd: 0 },
+        sandbox: { container: 'container-0' },
+      });
+      expect([...stages.world.open]).toEqual([]);
+      const entries = await stages.store.journals.read(result.journal);
+      expect(entries.filter(({ kind }) => kind === 'reply')).toHaveLength(5);
+      const continued = entries.filter((entry) => 'mark' in entry && entry.mark === 'continued');
+      expect(continued).toHaveLength(2);
+      const undisturbed = await createStages();
+      undisturbed.world.reply = stages.world.reply;
+      const other = await runActivity(() => undisturbed.rollout(undisturbed.rolloutOf(1)));
+      expect(result.trajectory).toBe(other.trajectory);
+      await undisturbed.remove();
+    });
+
+    test('begins again where its container is gone, and what it had cost is booked as waste', async () => {
+      await dieAt(3);
+      stages.world.running.clear();
+      goOn();
+      expect(await go()).toMatchObject({
+        steps: 5,
+        spent: { costUsd: 0.05 },
+        wasted: { costUsd: 0.02 },
+        sandbox: { container: 'container-1' },
+      });
+    });
+
+    test('begins again where the container is not the one that its journal tells of', async () => {
+      await dieAt(3);
+      const [rollout = '', sandbox] = [...stages.world.running][0] ?? [];
+      const ref = { engine: 'e', container: 'another', imageId: 'sha256:image' };
+      if (sandbox) stages.world.running.set(rollout, { ...sandbox, ref });
+      goOn();
+      expect(await go()).toMatchObject({ spent: { costUsd: 0.05 }, wasted: { costUsd: 0.02 } });
+    });
+  });
+
   test('that loses its sandbox at the same step again and again is held, not bought for ever', async () => {
     stages.world.sandbox = losing;
     const ends: unknown[] = [];

@@ -239,12 +239,15 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         const other = start('take', id, 0);
         await other.first;
         expect(await store.leases.isLive(id)).toBe(true);
+        expect(await store.leases.isCut(id)).toBe(false);
         await other.kill();
         expect(await store.leases.isLive(id)).toBe(false);
+        expect(await store.leases.isCut(id)).toBe(true);
         const mine = await store.leases.take(id);
         expect(await store.leases.isLive(id)).toBe(true);
         await store.leases.release(mine);
         expect(await store.leases.isLive(id)).toBe(false);
+        expect(await store.leases.isCut(id)).toBe(false);
       });
 
       test('are forgotten with their segments once settled', async () => {
@@ -270,7 +273,7 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         await writer.first;
         while (acknowledged < 200) await once(writer.lines, 'line');
         await writer.kill();
-        const spent = await store.journals.spentBefore(await store.leases.take(id));
+        const spent = await store.journals.wasted(await store.leases.take(id));
         const entries = spent.usage.outputTokens / 10;
         expect(entries).toBeGreaterThanOrEqual(acknowledged);
         expect(entries).toBeLessThanOrEqual(acknowledged + 1);
@@ -283,15 +286,47 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         const second = await store.leases.take(id);
         expect(await store.journals.of(second).open()).toEqual([]);
         await store.journals.of(second).append(toReply(1));
-        expect(await store.journals.spentBefore(second)).toMatchObject({
+        expect(await store.journals.wasted(second)).toMatchObject({
           usage: { inputTokens: 200, outputTokens: 20 },
           costUsd: 1,
         });
         const third = await store.leases.take(id);
-        expect((await store.journals.spentBefore(third)).costUsd).toBe(1.5);
+        expect((await store.journals.wasted(third)).costUsd).toBe(1.5);
         await store.journals.of(third).append(toReply(1, null));
         const fourth = await store.leases.take(id);
-        expect((await store.journals.spentBefore(fourth)).costUsd).toBeNull();
+        expect((await store.journals.wasted(fourth)).costUsd).toBeNull();
+      });
+
+      test('go on from those of the owner before, less what that one writes afterwards', async () => {
+        const mark = (epoch: number, entries: number): JournalEntry => ({
+          kind: 'mark',
+          mark: 'continued',
+          epoch,
+          entries,
+          at: '2026-01-01T00:00:00.000Z',
+        });
+        const first = store.journals.of(await store.leases.take(id));
+        expect(await first.before()).toBeUndefined();
+        await first.append(toReply(1));
+        await first.append(toReply(2));
+        await store.leases.take(id); // it never wrote anything
+        const third = store.journals.of(await store.leases.take(id));
+        expect(await third.before()).toEqual({ epoch: 1, entries: [toReply(1), toReply(2)] });
+        await third.append(mark(1, 2));
+        await third.append(toReply(3));
+        await first.append(toReply(9)); // stopped, and continued too late
+        expect(await third.open()).toEqual([toReply(1), toReply(2), mark(1, 2), toReply(3)]);
+        const lease = await store.leases.take(id);
+        expect(lease.fruitless).toBe(0);
+        const fourth = store.journals.of(lease);
+        const before = await fourth.before();
+        expect(before).toMatchObject({ epoch: 3, entries: { length: 4 } });
+        await fourth.append(mark(3, 3));
+        expect(await fourth.open()).toEqual([toReply(1), toReply(2), mark(1, 2), mark(3, 3)]);
+        expect(await store.journals.wasted(lease)).toMatchObject({
+          usage: { inputTokens: 200 }, // the first owner's third reply, and the third's
+        });
+        expect(await store.journals.read(await fourth.close())).toEqual(await fourth.open());
       });
 
       test('close into a blob: equal journals, equal blobs', async () => {

@@ -53,7 +53,7 @@ describe('reaping', () => {
     const ended = await create('verifier', 'exited');
     const working = (count: number) => ({
       attempts: { live: async () => Array.from({ length: count }, () => ATTEMPT) },
-      leases: { isLive: async () => false },
+      leases: { isLive: async () => false, isCut: async () => false },
     });
     const ids = (removed: { id: string }[]) => removed.map(({ id }) => id).sort();
     expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual([ended]);
@@ -120,6 +120,25 @@ describe('starting', () => {
     await second.close();
     await second.close();
     expect(await names(ours)).toEqual([]);
+  });
+
+  it('keeps what runs of a rollout that was cut for its next owner, and nothing that has ended', async () => {
+    const store = (isCut: boolean) => ({
+      attempts: { live: async () => [] },
+      leases: { isLive: async () => false, isCut: async () => isCut },
+    });
+    const names = async (isCut: boolean, forNextOwner: boolean) => {
+      const keep = await keepOwned({ ...store(isCut), forNextOwner });
+      return (await ours.reap({ keep })).map(({ labels }) => labels.sample);
+    };
+    await ours.start(spec('cut', 'a'), signal);
+    expect(await names(true, true)).toEqual([]);
+    expect(await names(false, true)).toEqual(['a']);
+    const { ref } = await ours.start(spec('cut', 'b'), signal);
+    await engine.docker.getContainer(ref.container).kill();
+    expect(await names(true, true)).toEqual(['b']);
+    await ours.start(spec('cut', 'c'), signal);
+    expect(await names(true, false)).toEqual(['c']);
   });
 
   it('lets another process find a running sandbox and ask for a result again', async () => {

@@ -8,7 +8,14 @@ import {
   createRolloutActivities,
 } from '../../activities/create-activities.ts';
 import type { BatchConfigInput } from '../../domain/config.ts';
-import type { CallId, CompletionRequest, ExtractedPatch, Sandbox } from '../../domain/ports.ts';
+import type {
+  CallId,
+  CompletionRequest,
+  ExtractedPatch,
+  PreparedSandbox,
+  Sandbox,
+  SandboxSpec,
+} from '../../domain/ports.ts';
 import { sha256 } from '../../store/blobs.ts';
 import { openStore } from '../../store/open.ts';
 import { type ScriptedReply, submit, toCompletion } from './agent-script.ts';
@@ -26,7 +33,10 @@ export const PATCH = `diff --git a/http/headers.py b/http/headers.py
 +    return name.strip(), value.strip()
 `;
 
-type Reply = (call: CallId, request: CompletionRequest) => ScriptedReply | Error;
+type Reply = (
+  call: CallId,
+  request: CompletionRequest,
+) => ScriptedReply | Error | Promise<ScriptedReply | Error>;
 
 export async function createStages(config: Partial<BatchConfigInput> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'twinpatch-stages-'));
@@ -45,8 +55,9 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     warnings: [] as string[],
     /** Around each sandbox that is started. */
     sandbox: (sandbox: Sandbox) => sandbox,
-    /** Sandboxes that were not removed. */
+    /** Sandboxes that were not removed, and by rollout. */
     open,
+    running: new Map<string, PreparedSandbox>(),
   };
   const deps = {
     store,
@@ -55,7 +66,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
       async complete(request: CompletionRequest, call: CallId) {
         world.calls.push(call);
         world.requests.push(request);
-        const reply = world.reply(call, request);
+        const reply = await world.reply(call, request);
         if (reply instanceof Error) throw reply;
         return toCompletion(reply, call.step);
       },
@@ -64,23 +75,28 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     closedSamples: async () => [],
     images: { prepare: async () => ({ imageId: 'sha256:image', warnings: world.warnings }) },
     sandboxes: {
-      async start() {
+      async start({ labels: { rollout } }: SandboxSpec) {
         const container = `container-${open.size}`;
         open.add(container);
         const inner = world.sandbox(createMemorySandbox());
-        return {
+        const sandbox: PreparedSandbox = {
           ...inner,
           ref: { engine: 'e', container, imageId: 'sha256:image' },
           async extractPatch() {
             await inner.stop();
             return world.extracted;
           },
+          leave: () => undefined,
           async close() {
             open.delete(container);
+            world.running.delete(rollout);
             await inner.close();
           },
         };
+        world.running.set(rollout, sandbox);
+        return sandbox;
       },
+      find: async (rollout: string) => world.running.get(rollout),
     },
   };
   const of = (index: number) => ({
