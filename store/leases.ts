@@ -87,7 +87,7 @@ async function stateOf(at: string): Promise<'live' | 'cut' | 'free'> {
   const record = await readRecord(path);
   if (record === undefined) return 'free';
   if (record.owner.host === thisProcess().host) {
-    return (await runsHere(record.owner)) ? 'live' : 'cut';
+    return runsHere(record.owner) ? 'live' : 'cut';
   }
   const renewed = await stat(path).catch(() => undefined);
   return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'cut';
