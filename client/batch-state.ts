@@ -65,7 +65,11 @@ export async function readBatchState(
     batch: batch.id,
     repository: batch.repository,
     simulated: batch.simulated,
-    phase: isFinished(yielded) ? 'finished' : client === undefined ? 'unknown' : phaseOf(progress),
+    phase: isFinished(yielded)
+      ? 'finished'
+      : client === undefined
+        ? 'unknown'
+        : phaseOf(progress, yielded),
     ...yielded,
     live: live.length,
     stages:
@@ -120,8 +124,10 @@ function isUnanswered(error: unknown): boolean {
   return cause instanceof Error && 'code' in cause && UNANSWERED.includes(Number(cause.code));
 }
 
-function phaseOf(progress: Progress | undefined): BatchPhase {
-  if (progress === undefined) return 'stopped';
+function phaseOf(progress: Progress | undefined, { verdicts }: Yield): BatchPhase {
+  if (progress === undefined) {
+    return verdicts['held:budget'] === undefined ? 'stopped' : 'budget reached';
+  }
   if (progress === 'no worker') return progress;
   if (progress.exhausted) return 'budget reached';
   if (progress.draining) return 'draining';

@@ -29,6 +29,7 @@ export async function exportBatch(
     minRecall,
     recallMode,
     planned,
+    simulated: batch.simulated,
     batch: {
       id,
       repository: publicName(batch),

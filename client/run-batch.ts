@@ -46,6 +46,12 @@ export async function runBatch(
     );
     return stored;
   }
+  for (const name of missingKeys(batch, io.env)) {
+    await note(
+      io,
+      `warning: ${name} is not set here; a worker without it waits before its first call`,
+    );
+  }
   const running = await bringUp(workspace, options, (line) => void note(io, line));
   const { client } = running;
   try {
@@ -71,6 +77,12 @@ export async function runBatch(
   } finally {
     await client.connection.close();
   }
+}
+
+/** Variables of keys that a worker started from here would not have. */
+function missingKeys({ config }: BatchRecord, env: NodeJS.ProcessEnv): string[] {
+  const names = config.teacher.endpoints.flatMap(({ apiKeyEnv }) => apiKeyEnv ?? []);
+  return [...new Set(names)].filter((name) => !env[name]);
 }
 
 /** Infrastructure trouble is a failure even where other samples are done. */

@@ -26,6 +26,8 @@ import {
 export interface WriteOptions extends SelectOptions {
   /** Made or replaced; it may hold nothing but an earlier export. */
   directory: string;
+  /** What the files say where they hold no row that tells. */
+  simulated: boolean;
   /** What the plan was of, for the manifest. */
   batch: DatasetManifest['batch'];
   /** Samples in the plan; those that `samples` does not bring are counted as unfinished. */
@@ -56,7 +58,7 @@ const BUFFER_BYTES = 1 << 20;
 async function writeRows(
   samples: AsyncIterable<FinishedSample>,
   folder: string,
-  { minRecall, recallMode, planned, batch }: WriteOptions,
+  { minRecall, recallMode, planned, batch, simulated: isPlannedSo }: WriteOptions,
 ): Promise<DatasetManifest> {
   const counts = emptySampleCounts(planned);
   const t1: RowCounts = { rows: 0, lost: {} };
@@ -71,7 +73,7 @@ async function writeRows(
       await writeRollout(sample, selectT1(sample), file1, t1, origin);
       await writeRollout(sample, selectT2(sample, { minRecall, recallMode }), file2, t2, origin);
     }
-    const simulated = origin.simulated ?? false;
+    const simulated = origin.simulated ?? isPlannedSo;
     const files = [
       { name: fileName('t1', simulated), rows: t1.rows, ...(await file1.finish()) },
       { name: fileName('t2', simulated), rows: t2.rows, ...(await file2.finish()) },

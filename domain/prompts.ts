@@ -35,7 +35,9 @@ export function render(template: Template, variables: Record<string, string>): s
   const text = template.text.replaceAll(/\{\{([^{}]*)\}\}/g, (whole, inner: string) => {
     const name = /^ ([A-Za-z][A-Za-z0-9_]*) $/.exec(inner)?.[1];
     if (name === undefined) {
-      throw new PromptError(`${template.name}: write \`${whole}\` as \`{{ name }}\``);
+      throw new PromptError(
+        `${template.name}: write \`${whole}\` as \`{{ ${inner.trim() || 'name'} }}\``,
+      );
     }
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
     if (value === undefined) {

@@ -23,6 +23,9 @@ export const duration = () =>
     `expected at most ${MAX_HOURS}h`,
   );
 
+/** A duration of a limit, which more than nothing fits in. */
+export const timeLimit = () => duration().refine((ms) => ms > 0, 'expected more than 0');
+
 // --- internal ---
 
 function quantity(units: Record<string, number>, example: string) {

@@ -2,7 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, readdir, readlink } from 'node:fs/promises';
+import { lstat, mkdtemp, open, readdir, readlink, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { git } from './git.ts';
 import { decodePath, pathExcess } from './paths.ts';
 import { RepositoryError } from './repository-error.ts';
 import {
@@ -16,6 +19,11 @@ import {
 
 /** Not part of a package: what is git's, what is ours, and what is installed inside of it. */
 const SKIPPED = new Set(['.git', '.twinpatch', 'node_modules']);
+/** Beside the sources where a batch is configured: it holds the user's own prompts. */
+const CONFIG_FILE = 'twinpatch.yaml';
+/** A folder with these is an export of ours, and would show one batch the answers of another. */
+const EXPORT_MANIFEST = 'manifest.json';
+const EXPORT_ROWS = /^t1(\.SIMULATED)?\.jsonl$/;
 
 interface FolderSourceOptions {
   folder: string;
@@ -79,6 +87,7 @@ async function* readFolder(
   const slash = Buffer.from('/');
   const root = Buffer.concat([Buffer.from(folder), slash]);
   const pending: { raw: Buffer; isFolder: boolean }[] = [{ raw: Buffer.alloc(0), isFolder: true }];
+  const ignored = await ignoredPaths(folder, signal);
   let files = 0;
   let total = 0;
   for (let next; (next = pending.pop()) !== undefined;) {
@@ -86,13 +95,16 @@ async function* readFolder(
     const place = Buffer.concat([root, next.raw]);
     if (next.isFolder) {
       const entries = await readdir(place, { withFileTypes: true, encoding: 'buffer' });
+      const names = entries.map((entry) => entry.name.toString());
+      if (names.includes(EXPORT_MANIFEST) && names.some((name) => EXPORT_ROWS.test(name))) continue;
       const children = entries
         .filter((entry) => !SKIPPED.has(entry.name.toString()))
         // A folder sorts as its files do, with the slash that follows its name.
         .map((entry) => ({
           raw: Buffer.concat([next.raw, entry.name, entry.isDirectory() ? slash : Buffer.alloc(0)]),
           isFolder: entry.isDirectory(),
-        }));
+        }))
+        .filter(({ raw }) => !ignored.has(raw.toString('latin1')));
       pending.push(...children.sort((a, b) => Buffer.compare(b.raw, a.raw)));
       continue;
     }
@@ -112,6 +124,23 @@ async function* readFolder(
       );
     }
     yield { path, ...read };
+  }
+}
+
+/**
+ * What the folder's own ignore rules leave out, as one character per byte: build results, environments and secrets, which no
+ * commit would hold either. Whole folders end with a slash.
+ */
+async function ignoredPaths(folder: string, signal: AbortSignal | undefined): Promise<Set<string>> {
+  const gitDirectory = await mkdtemp(join(tmpdir(), 'twinpatch-ignored-'));
+  try {
+    const options = { gitDirectory, signal };
+    await git(['init', '--quiet', '--bare', '--template=', gitDirectory], options);
+    const asked = ['ls-files', '--others', '--ignored', '--exclude-standard', '--directory', '-z'];
+    const listed = await git([`--work-tree=${folder}`, ...asked], options);
+    return new Set([CONFIG_FILE, ...listed.toString('latin1').split('\0')]);
+  } finally {
+    await rm(gitDirectory, { recursive: true, force: true });
   }
 }
 

@@ -194,6 +194,12 @@ function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
+/** The end of what git said, without what it says after every failure of ssh. */
 function lastLines(text: string): string {
-  return text.split('\n').slice(-3).join(' ').replace(/\.$/, '');
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const telling = lines.filter((line) => !COMMONPLACE.test(line));
+  return (telling.length > 0 ? telling : lines).slice(-3).join(' ').replace(/\.$/, '');
 }
+
+const COMMONPLACE =
+  /^(fatal: Could not read from remote repository|Please make sure you have the correct access rights|and the repository exists)/;

@@ -47,19 +47,6 @@ export function registerRun(program: Command, io: Io): void {
         ...(options.maxCost === undefined ? [] : [`budget.maxCostUsd=${options.maxCost}`]),
       ];
       const { config } = await loadConfig({ path: options.config, sets, cwd: io.cwd });
-      if (
-        config.budget.maxCostUsd !== undefined &&
-        config.teacher.price === undefined &&
-        !config.teacher.scripted
-      ) {
-        throw new CliError(
-          EXIT.config,
-          'budget.maxCostUsd needs teacher.price — without prices no cost is known',
-          {
-            next: 'give teacher.price in twinpatch.yaml',
-          },
-        );
-      }
       const workspace = workspaceOf(config.store);
       const store = await openStore(workspace.store);
       const { batch } = await ingest({

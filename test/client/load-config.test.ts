@@ -128,6 +128,18 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
       'twinpatch.yaml:3:24  environment.memory: expected a number and a unit (B, KiB, MiB, GiB, KB, MB, GB), like 2GiB',
     ],
     [
+      `${GOOD}environment: { memory: 1KiB }\n`,
+      'twinpatch.yaml:3:24  environment.memory: expected at least 32MiB',
+    ],
+    [
+      `${GOOD}rollout: { commandTimeout: 0s }\n`,
+      'twinpatch.yaml:3:28  rollout.commandTimeout: expected more than 0',
+    ],
+    [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m }] }\nbudget: { maxCostUsd: 3 }\n',
+      'twinpatch.yaml:3:23  budget.maxCostUsd: needs `teacher.price`: without prices no cost is known',
+    ],
+    [
       `${GOOD}rollout: { commandTimeout: 300 }\n`,
       'twinpatch.yaml:3:28  rollout.commandTimeout: expected a number and a unit (ms, s, m, h), like 300s',
     ],

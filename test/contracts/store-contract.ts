@@ -272,7 +272,9 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         writer.lines.on('line', (line: string) => (acknowledged = Number(line)));
         await writer.first;
         while (acknowledged < 200) await once(writer.lines, 'line');
+        const read = once(writer.lines, 'close'); // what it had said may not be read yet
         await writer.kill();
+        await read;
         const spent = await store.journals.wasted(await store.leases.take(id));
         const entries = spent.usage.outputTokens / 10;
         expect(entries).toBeGreaterThanOrEqual(acknowledged);

@@ -28,9 +28,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true }));
 
-function write(samples: FinishedSample[], planned = samples.length, minRecall = 0.5) {
+function write(
+  samples: FinishedSample[],
+  planned = samples.length,
+  minRecall = 0.5,
+  simulated = false,
+) {
   return writeDataset(stream(samples), {
     directory,
+    simulated,
     batch: BATCH,
     planned,
     minRecall,
@@ -113,12 +119,20 @@ describe('writeDataset', () => {
     expect((await write([sample('s1')], 1, 0.76)).t2.rows).toBe(0);
     const options = {
       directory,
+      simulated: false,
       batch: BATCH,
       planned: 1,
       minRecall: 1,
       recallMode: 'sera',
     } as const;
     expect((await writeDataset(stream([sample('s1')]), options)).t2.rows).toBe(1);
+  });
+
+  test('is marked simulated where the scripted teacher gave no row at all', async () => {
+    const { simulated, files } = await write([], 2, 0.5, true);
+    expect(simulated).toBe(true);
+    expect(files.map(({ name }) => name)).toEqual(['t1.SIMULATED.jsonl', 't2.SIMULATED.jsonl']);
+    expect(await checkDataset(directory)).toEqual([]);
   });
 
   test('equal samples give equal bytes, and an earlier export is replaced whole', async () => {

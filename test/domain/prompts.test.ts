@@ -26,7 +26,7 @@ describe('render', () => {
   test.each([
     ['an unknown variable', 'see {{ diff }} {{ dif }}', 'unknown variable `{{ dif }}`'],
     ['a variable left out', 'see nothing', 'must use `{{ diff }}`'],
-    ['another notation', 'see {{diff}}', 'write `{{diff}}` as `{{ name }}`'],
+    ['another notation', 'see {{diff}}', 'write `{{diff}}` as `{{ diff }}`'],
     ['an expression', '{{ diff }} {{ diff | safe }}', 'write `{{ diff | safe }}`'],
     ['a name of an object', '{{ diff }} {{ constructor }}', 'unknown variable'],
   ])('refuses %s, naming the template', (_what, text, message) => {

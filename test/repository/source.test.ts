@@ -159,6 +159,34 @@ describe('a folder without git', () => {
     expect(Object.keys(await readTree(source))).toEqual(['index.js', 'lib.js', 'lib/a.js']);
   });
 
+  test('gives nothing that its ignore rules leave out, nor our own files and exports', async () => {
+    writeFiles(repository, {
+      '.gitignore': 'secret.env\n.venv/\n*.log\n!keep.log\n',
+      'a.py': 'a',
+      'keep.log': '',
+      'lib/.gitignore': 'build\n',
+      'lib/b.py': 'b',
+      'lib/build/c.py': 'c',
+      'lib/run.log': 'log',
+      'lib/twinpatch.yaml': 'another tool',
+      'out/batch/manifest.json': '{}',
+      'out/batch/t1.SIMULATED.jsonl': '{}',
+      'out/other/manifest.json': '{}',
+      'secret.env': 'TOKEN=1',
+      'twinpatch.yaml': 'name: a',
+      '.venv/d.py': 'd',
+    });
+    expect(Object.keys(await readTree(await open(repository)))).toEqual([
+      '.gitignore',
+      'a.py',
+      'keep.log',
+      'lib/.gitignore',
+      'lib/b.py',
+      'lib/twinpatch.yaml',
+      'out/other/manifest.json',
+    ]);
+  });
+
   test('is read as itself when it stands in node_modules', async () => {
     writeFiles(at('node_modules/dep'), { 'index.js': 'x' });
     expect(await readTree(await open(at('node_modules/dep')))).toEqual({ 'index.js': 'x' });
@@ -236,6 +264,12 @@ describe('a mistake', () => {
     ['ftp://127.0.0.1/x', 'unsafe'],
   ])('in the source %s is of its own kind', async (source, kind) => {
     await expect(open(source)).rejects.toMatchObject({ name: 'RepositoryError', kind });
+  });
+
+  test('says of ssh what it said, not what git says after each of its failures', async () => {
+    const failure = open('git@localhost.invalid:a.git');
+    await expect(failure).rejects.toThrow(/could not be fetched: .*ssh/);
+    await expect(failure).rejects.not.toThrow('correct access rights');
   });
 
   test('shows no credentials of a URL', async () => {
