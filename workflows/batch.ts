@@ -39,6 +39,8 @@ const RECONCILE_EVERY = '5m';
 
 const { loadPage, reconcile } = proxyActivities<MainActivities>({
   startToCloseTimeout: '2m',
+  // A task that was handed out by a server that died a moment later is with nobody.
+  heartbeatTimeout: '20s',
   retry: { initialInterval: '1s', maximumInterval: '30s' },
 });
 

@@ -32,7 +32,11 @@ const ATTEMPTS = 3;
 // Attempts are unlimited: kills, drains and outages cost nothing, and progress bounds the rest.
 const retry = { initialInterval: '1s', maximumInterval: '30s' } as const;
 
-const { recordEnd } = proxyActivities<MainActivities>({ startToCloseTimeout: '2m', retry });
+const { recordEnd } = proxyActivities<MainActivities>({
+  startToCloseTimeout: '2m',
+  heartbeatTimeout: '20s',
+  retry,
+});
 const { selfCheck, synthesizePr } = proxyActivities<MainActivities>({
   startToCloseTimeout: '15m',
   heartbeatTimeout: '1m',

@@ -1,7 +1,6 @@
 /** `twinpatch run`: plans a batch from twinpatch.yaml and works it off. */
 
 import type { Command } from '@commander-js/extra-typings';
-import { CliError, EXIT } from '../errors.ts';
 import { type Io, note } from '../output.ts';
 import {
   collect,
