@@ -113,7 +113,7 @@ export const batchConfigSchema = z
           .min(1)
           .default('.')
           .describe(
-            'A local folder (with or without git; `~/` is the home folder) or any git URL; it may change to another one that has the same commits.',
+            'A local folder (`~/` is the home folder) or any git URL; it may change to another one that has the same commits. Of a folder without git all is taken that its ignore rules let through.',
           ),
         commits: z
           .array(z.string().min(1))

@@ -29,7 +29,7 @@ export async function ensureBase(
     if (statusOf(error) !== 404 && statusOf(error) !== 400) throw error;
   }
   try {
-    await pull(engine, image);
+    await pullOnce(engine, image);
     return await inspect();
   } catch (error) {
     if (error instanceof EngineUnavailable) throw error;
@@ -96,6 +96,18 @@ async function followProgress(
   } finally {
     clearTimeout(timer);
   }
+}
+
+const pulls = new WeakMap<Engine, Map<string, Promise<void>>>();
+
+/** Callers at the same time share one pull: the engine shares only what it has under way. */
+function pullOnce(engine: Engine, reference: string): Promise<void> {
+  const underWay = pulls.get(engine) ?? new Map<string, Promise<void>>();
+  pulls.set(engine, underWay);
+  const work =
+    underWay.get(reference) ?? pull(engine, reference).finally(() => underWay.delete(reference));
+  underWay.set(reference, work);
+  return work;
 }
 
 async function pull(engine: Engine, reference: string): Promise<void> {
