@@ -93,10 +93,15 @@ function toPlain(quoted: string): string {
   );
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** The text of bytes, given as one character each; undefined where they are not UTF-8. */
 function toText(bytes: string): string | undefined {
-  const text = Buffer.from(bytes, 'latin1').toString('utf8');
-  return text.includes('\uFFFD') ? undefined : text;
+  try {
+    return UTF8.decode(Buffer.from(bytes, 'latin1'));
+  } catch {
+    return undefined;
+  }
 }
 
 function isVariableName(name: string): boolean {
