@@ -127,21 +127,28 @@ async function takeOver(
 ): Promise<PreparedSandbox | undefined> {
   const sandbox = await sandboxes.find(rollout, epoch, limits);
   if (sandbox === undefined) return undefined;
-  // Read only now, when nobody else can do anything in the container.
-  const before = await journal.before();
-  const start = before && startMark(before.entries);
-  if (start?.sandbox.container !== sandbox.ref.container) {
-    await sandbox.close();
-    return undefined;
+  try {
+    // Read only now, when nobody else can do anything in the container.
+    const before = await journal.before();
+    const start = before && startMark(before.entries);
+    if (before === undefined || start?.sandbox.container !== sandbox.ref.container) {
+      await sandbox.close();
+      return undefined;
+    }
+    const at = new Date().toISOString();
+    const { epoch: from, entries } = before;
+    await journal.append({
+      kind: 'mark',
+      mark: 'continued',
+      epoch: from,
+      entries: entries.length,
+      at,
+    });
+    return sandbox;
+  } catch (error) {
+    sandbox.leave();
+    throw error;
   }
-  await journal.append({
-    kind: 'mark',
-    mark: 'continued',
-    epoch: before?.epoch ?? 0,
-    entries: before?.entries.length ?? 0,
-    at: new Date().toISOString(),
-  });
-  return sandbox;
 }
 
 async function startFresh(

@@ -57,11 +57,10 @@ export function quote(text: string): string {
 /** Of bash: `declare -x NAME="value"` or `NAME=$'value'`, and `declare -x NAME` for one without a value; arrays have no place in an environment. */
 const DECLARED =
   /^declare -[^ aA]+ (\w+)=(?:"([^"\\]*(?:\\[^][^"\\]*)*)"|\$'([^'\\]*(?:\\[^][^'\\]*)*)')$/gm;
-const ESCAPED = /\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|c(.)|([^]))/g;
+const ESCAPED = /\\(?:([0-7]{3})|([^]))/g;
 const NAMED_ESCAPES: Record<string, string> = {
   a: '\x07',
   b: '\b',
-  e: '\x1b',
   E: '\x1b',
   f: '\f',
   n: '\n',
@@ -73,23 +72,19 @@ const NAMED_ESCAPES: Record<string, string> = {
 function readDeclared(declared: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const [, name = '', quoted, ansi] of declared.matchAll(DECLARED)) {
-    const raw = ansi === undefined ? quoted?.replace(/\\([$`"\\\n])/g, '$1') : toPlain(ansi);
+    const raw = ansi === undefined ? quoted?.replace(/\\([$`"\\])/g, '$1') : toPlain(ansi);
     const value = toText(raw ?? '');
     if (isVariableName(name) && value !== undefined) found.set(name, value);
   }
   return found;
 }
 
-/** Takes off ANSI-C quoting. */
+/** Takes off ANSI-C quoting, of which bash writes octal numbers and these names. */
 function toPlain(quoted: string): string {
-  return quoted.replace(
-    ESCAPED,
-    (_, octal?: string, hex?: string, control?: string, character = '') => {
-      if (octal !== undefined) return String.fromCharCode(parseInt(octal, 8));
-      if (hex !== undefined) return String.fromCharCode(parseInt(hex, 16));
-      if (control !== undefined) return String.fromCharCode(control.charCodeAt(0) & 0x1f);
-      return NAMED_ESCAPES[character] ?? character;
-    },
+  return quoted.replace(ESCAPED, (_, octal?: string, character = '') =>
+    octal === undefined
+      ? (NAMED_ESCAPES[character] ?? character)
+      : String.fromCharCode(parseInt(octal, 8)),
   );
 }
 

@@ -97,9 +97,9 @@ struct shell {
   int text;    /* what it runs, and then the state that it leaves */
   int witness; /* tells whether it could be started */
 };
+#define NO_SHELL {.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1}
 /* Starts a shell that waits to be begun; false when there is no process or memory for it. */
 bool open_shell(struct shell *shell, pid_t (*make_process)(void));
-#define NO_SHELL {.pid = -1, .input = -1, .output = -1, .text = -1, .witness = -1}
 /* Has it run a command, once; false when it had ended before. */
 bool begin_shell(struct shell *shell, struct text setup, struct text command);
 /* Has it run what another was begun with. */
