@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-/** Layers of tests by what they need: `unit` needs nothing; `system` the engine and the server. */
+/** What takes its time by the clock, and so runs when nothing else does. */
+const ALONE = ['test/integration/kills.test.ts'];
+
+/** Layers of tests by what they need: `unit` needs nothing; `system` the engine and the server; `alone` also the machine to itself. */
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -27,9 +30,21 @@ export default defineConfig({
             'test/contracts/**/*.docker.test.ts',
             'test/{sandbox,server,integration}/**/*.test.ts',
           ],
+          exclude: ALONE,
           testTimeout: 240_000,
           hookTimeout: 240_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          sequence: { groupOrder: 2 },
+          include: ALONE,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+          maxWorkers: 1,
         },
       },
     ],

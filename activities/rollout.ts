@@ -14,7 +14,7 @@ import {
   type SandboxSpec,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
-import { LeaseLost, type SegmentJournal, type Store } from '../domain/store.ts';
+import { type Lease, LeaseLost, type SegmentJournal, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
 import { held } from './failures.ts';
 import { type RolloutInput, rolloutName, statementOf, toRolloutPlan } from './rollout-plan.ts';
@@ -27,6 +27,8 @@ const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
 
 export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }: RolloutDeps) {
+  const holds = (lease: Lease) => store.leases.holds(lease).catch(() => true);
+
   /**
    * Returns the rollout's result, from the ledger when it is there. One that was cut goes on in its container; where that is
    * gone it starts again, and what it had cost is booked as wasted.
@@ -34,7 +36,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
   return function rollout(input: RolloutInput): Promise<RolloutResult> {
     return runStage(
       'starting',
-      async ({ signal, report }) => {
+      async ({ signal, report, isTriedAgain }) => {
         const { batch, sample } = await readSample(store, input);
         const plan = toRolloutPlan(batch, input, await statementOf(store, batch, sample, input));
         const name = rolloutName(batch, sample, input, plan, hash);
@@ -46,7 +48,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
         const lease = await store.leases.take(plan.rolloutId);
         let sandbox: PreparedSandbox | undefined;
         let isWillful = true;
-        let isSettled = false;
+        let isLeft = false;
         try {
           // The owner before may have finished, and settled its lease, since the look above.
           const meanwhile = await store.ledger.get<RolloutResult>(key);
@@ -98,17 +100,17 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
           }
           const stored = await store.ledger.put(key, result);
           await store.leases.settle(plan.rolloutId);
-          isSettled = true;
           return stored;
         } catch (error) {
           // What loses its sandbox again and again at the same step would be bought for ever: it counts as fruitless.
           isWillful = !(error instanceof SandboxLost);
+          // Who tries again, or has taken it over, goes on in it.
+          isLeft = (isWillful && isTriedAgain(error)) || !(await holds(lease));
           throw error;
         } finally {
-          // Who has taken it over goes on in it. One that can't be removed now is the reaper's.
-          const isOurs = isSettled || (await store.leases.holds(lease).catch(() => true));
-          if (isOurs) await sandbox?.close().catch(() => undefined);
-          else sandbox?.leave();
+          // One that can't be removed now is the reaper's.
+          if (isLeft) sandbox?.leave();
+          else await sandbox?.close().catch(() => undefined);
           if (isWillful) await store.leases.release(lease);
         }
       },
@@ -125,7 +127,8 @@ async function takeOver(
   journal: SegmentJournal,
   { labels: { rollout }, epoch, limits }: SandboxSpec,
 ): Promise<PreparedSandbox | undefined> {
-  const sandbox = await sandboxes.find(rollout, epoch, limits);
+  // The first owner has none before it, and the engine is not asked in vain.
+  const sandbox = epoch === 1 ? undefined : await sandboxes.find(rollout, epoch, limits);
   if (sandbox === undefined) return undefined;
   try {
     // Read only now, when nobody else can do anything in the container.

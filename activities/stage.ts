@@ -30,6 +30,8 @@ export interface Beat {
 export interface StageContext {
   signal: AbortSignal;
   report(beat: Beat): void;
+  /** Whether another attempt follows when the work ends with this error. */
+  isTriedAgain(error: unknown): boolean;
 }
 
 /** Runs a stage's work with heartbeats from before its first slow call, and ends it with a typed failure. */
@@ -46,12 +48,21 @@ export async function runStage<T>(
   const report = (next: Beat) => {
     beat = next;
   };
+  const signal = activity.cancellationSignal;
+  const toEnd = (error: unknown) =>
+    signal.aborted
+      ? toCancellation(activity, signal.reason)
+      : toFailure(error, activity.info.attempt);
+  const isTriedAgain = (error: unknown) => {
+    const end = toEnd(error);
+    if (end instanceof ApplicationFailure) return end.nonRetryable !== true;
+    // Not asked for: the server has given this attempt up for another one.
+    return activity.cancellationDetails?.cancelRequested !== true;
+  };
   try {
-    return withinLimit(await work({ signal: activity.cancellationSignal, report }));
+    return withinLimit(await work({ signal, report, isTriedAgain }));
   } catch (error) {
-    const signal = activity.cancellationSignal;
-    if (signal.aborted) throw toCancellation(activity, signal.reason);
-    throw toFailure(error, activity.info.attempt);
+    throw toEnd(error);
   } finally {
     clearInterval(beating);
   }

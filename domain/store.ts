@@ -106,8 +106,8 @@ export interface Leases {
   settle(rolloutId: string): Promise<void>;
   /** Whether its owner is a live process of this host, or of another host that renewed it. */
   isLive(rolloutId: string): Promise<boolean>;
-  /** Whether its owner is lost, not gone of its own will: the next one may go on in its container. */
-  isCut(rolloutId: string): Promise<boolean>;
+  /** Whether it is unfinished and nobody's, its owner lost or gone by its own will: the next one may go on in its container. */
+  awaitsOwner(rolloutId: string): Promise<boolean>;
 }
 
 /** One epoch's journal of a rollout. */

@@ -42,8 +42,9 @@ export interface Reaper {
 }
 
 /**
- * Which containers stay: those whose rollout has an owner, or with `forNextOwner` may get one again and still runs, and while any process of the store works on this host those without
- * a rollout, but verifiers that have ended. One that prepares an image is stopped while it is committed.
+ * Which containers stay: those whose rollout has an owner, with `forNextOwner` also those that run and whose rollout waits for
+ * one, and while any process of the store works on this host those without a rollout, but verifiers that have ended. One that
+ * prepares an image is stopped while it is committed.
  */
 export async function keepOwned({
   attempts,
@@ -51,14 +52,14 @@ export async function keepOwned({
   forNextOwner = false,
 }: {
   attempts: Pick<Store['attempts'], 'live'>;
-  leases: Pick<Store['leases'], 'isLive' | 'isCut'>;
+  leases: Pick<Store['leases'], 'isLive' | 'awaitsOwner'>;
   forNextOwner?: boolean;
 }): Promise<Parameters<Reaper['reap']>[0]['keep']> {
   const isBusy = (await attempts.live()).length > 0;
   return async ({ labels: { rollout, role }, ended }) => {
     if (rollout === undefined) return isBusy && !(role === 'verifier' && ended);
     if (await leases.isLive(rollout)) return true;
-    return forNextOwner && !ended && (await leases.isCut(rollout));
+    return forNextOwner && !ended && (await leases.awaitsOwner(rollout));
   };
 }
 

@@ -25,9 +25,8 @@ console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} s
  * @returns {boolean} whether vitest found nothing wrong
  */
 function vitest(args) {
-  const projects = args.includes('--project') ? [] : ['--project', 'unit', '--project', 'system'];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  return node('node_modules/vitest/vitest.mjs', 'run', ...projects, ...reporters, ...args);
+  return node('node_modules/vitest/vitest.mjs', 'run', ...reporters, ...args);
 }
 
 /**

@@ -67,7 +67,7 @@ export function createLeases(folder: string): Leases {
     },
 
     isLive: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'live',
-    isCut: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'cut',
+    awaitsOwner: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'unowned',
   };
 
   function stopRenewing(path: string): void {
@@ -78,19 +78,18 @@ export function createLeases(folder: string): Leases {
 
 // --- internal ---
 
-async function stateOf(at: string): Promise<'live' | 'cut' | 'free'> {
+async function stateOf(at: string): Promise<'live' | 'unowned' | 'none'> {
   const epoch = await lastEpoch(at);
-  if (epoch === 0 || (await readIfThere(join(at, `${epoch}.released`))) !== undefined) {
-    return 'free';
-  }
+  if (epoch === 0) return 'none';
+  if ((await readIfThere(join(at, `${epoch}.released`))) !== undefined) return 'unowned';
   const path = join(at, `${epoch}.lease`);
   const record = await readRecord(path);
-  if (record === undefined) return 'free';
+  if (record === undefined) return 'none';
   if (record.owner.host === thisProcess().host) {
-    return runsHere(record.owner) ? 'live' : 'cut';
+    return runsHere(record.owner) ? 'live' : 'unowned';
   }
   const renewed = await stat(path).catch(() => undefined);
-  return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'cut';
+  return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'unowned';
 }
 
 async function touch(path: string): Promise<void> {

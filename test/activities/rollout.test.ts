@@ -202,17 +202,21 @@ describe('a rollout', () => {
       'Held',
     ],
     ['meets a bug', () => (stages.world.reply = () => new Error('bug')), 'InternalError'],
-  ])('leaves no sandbox and no live lease behind when it %s', async (_how, arrange, type) => {
-    arrange();
-    const end = await go().then(
-      () => undefined,
-      (error: { type: string }) => error.type,
-    );
-    expect(end).toBe(type);
-    expect([...stages.world.open]).toEqual([]);
-    const isLive = await stages.store.leases.isLive(ROLLOUT_ID(stages.of(1).sampleKey));
-    expect(isLive).toBe(type === 'SandboxLost');
-  });
+  ])(
+    'has no live lease any more, and a sandbox only to go on in, when it %s',
+    async (_how, arrange, type) => {
+      arrange();
+      const end = await go().then(
+        () => undefined,
+        (error: { type: string }) => error.type,
+      );
+      expect(end).toBe(type);
+      const isLeft = type === 'TeacherUnavailable' || type === 'InternalError';
+      expect([...stages.world.open]).toEqual(isLeft ? ['container-0'] : []);
+      const isLive = await stages.store.leases.isLive(ROLLOUT_ID(stages.of(1).sampleKey));
+      expect(isLive).toBe(type === 'SandboxLost');
+    },
+  );
 
   test('keeps its own reason when its sandbox can not be removed either', async () => {
     stages.world.sandbox = (sandbox) => ({
@@ -222,18 +226,39 @@ describe('a rollout', () => {
     await expect(go()).rejects.toMatchObject({ type: 'SandboxLost' });
   });
 
-  test.each([
-    ['cancelRequested', { name: 'CancelledFailure' }],
-    ['workerShutdown', { type: 'Draining', nonRetryable: false, nextRetryDelay: 100 }],
-  ] as const)('ends by %s at once, and gives its sandbox back', async (why, expected) => {
-    const { result, cancel } = startActivity(() => stages.rollout(stages.rolloutOf(1)));
-    stages.world.reply = () => {
-      cancel(why);
-      return bash('ls');
-    };
-    const error: unknown = await result.catch((reason: unknown) => reason);
-    expect(error).toMatchObject(expected);
-    expect(error instanceof CancelledFailure).toBe(why === 'cancelRequested');
+  test('that has no teacher for a while goes on in its sandbox, and nothing of it is wasted', async () => {
+    stages.world.reply = ({ step }) =>
+      step === 1 ? bash('ls') : new TeacherError('unavailable', 'down');
+    await expect(go()).rejects.toMatchObject({ type: 'TeacherUnavailable' });
+    stages.world.reply = () => submit;
+    expect(await go()).toMatchObject({
+      spent: { costUsd: 0.03 },
+      wasted: { costUsd: 0 },
+      sandbox: { container: 'container-0' },
+    });
     expect([...stages.world.open]).toEqual([]);
   });
+
+  test.each([
+    ['cancelRequested', { name: 'CancelledFailure' }, []],
+    [
+      'workerShutdown',
+      { type: 'Draining', nonRetryable: false, nextRetryDelay: 100 },
+      ['container-0'],
+    ],
+    ['timedOut', { name: 'CancelledFailure' }, ['container-0']],
+  ] as const)(
+    'ends by %s at once, with a sandbox only for another attempt',
+    async (why, expected, left) => {
+      const { result, cancel } = startActivity(() => stages.rollout(stages.rolloutOf(1)));
+      stages.world.reply = () => {
+        cancel(why);
+        return bash('ls');
+      };
+      const error: unknown = await result.catch((reason: unknown) => reason);
+      expect(error).toMatchObject(expected);
+      expect(error instanceof CancelledFailure).toBe(why !== 'workerShutdown');
+      expect([...stages.world.open]).toEqual(left);
+    },
+  );
 });

@@ -73,15 +73,17 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
         const other = start('take', id, 0);
         await other.first;
         expect(await store.leases.isLive(id)).toBe(true);
-        expect(await store.leases.isCut(id)).toBe(false);
+        expect(await store.leases.awaitsOwner(id)).toBe(false);
         await other.kill();
         expect(await store.leases.isLive(id)).toBe(false);
-        expect(await store.leases.isCut(id)).toBe(true);
+        expect(await store.leases.awaitsOwner(id)).toBe(true);
         const mine = await store.leases.take(id);
         expect(await store.leases.isLive(id)).toBe(true);
         await store.leases.release(mine);
         expect(await store.leases.isLive(id)).toBe(false);
-        expect(await store.leases.isCut(id)).toBe(false);
+        expect(await store.leases.awaitsOwner(id)).toBe(true);
+        await store.leases.settle(id);
+        expect(await store.leases.awaitsOwner(id)).toBe(false);
       });
 
       test('are forgotten with their segments once settled', async () => {

@@ -136,7 +136,6 @@ async function anyStage(store: Store, stage: string): Promise<boolean> {
   return false;
 }
 
-/** Without the ids of the prepared images, of which each store has its own. */
 /** Prepared images belong to a store; all rollouts of a snapshot have the one of theirs. */
 const IMAGE_ID = /"imageId":"sha256:[0-9a-f]{64}",/g;
 

@@ -53,7 +53,7 @@ describe('reaping', () => {
     const ended = await create('verifier', 'exited');
     const working = (count: number) => ({
       attempts: { live: async () => Array.from({ length: count }, () => ATTEMPT) },
-      leases: { isLive: async () => false, isCut: async () => false },
+      leases: { isLive: async () => false, awaitsOwner: async () => false },
     });
     const ids = (removed: { id: string }[]) => removed.map(({ id }) => id).sort();
     expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual([ended]);
@@ -123,12 +123,12 @@ describe('starting', () => {
   });
 
   it('keeps what runs of a rollout that was cut for its next owner, and nothing that has ended', async () => {
-    const store = (isCut: boolean) => ({
+    const store = (isUnowned: boolean) => ({
       attempts: { live: async () => [] },
-      leases: { isLive: async () => false, isCut: async () => isCut },
+      leases: { isLive: async () => false, awaitsOwner: async () => isUnowned },
     });
-    const names = async (isCut: boolean, forNextOwner: boolean) => {
-      const keep = await keepOwned({ ...store(isCut), forNextOwner });
+    const names = async (isUnowned: boolean, forNextOwner: boolean) => {
+      const keep = await keepOwned({ ...store(isUnowned), forNextOwner });
       return (await ours.reap({ keep })).map(({ labels }) => labels.sample);
     };
     await ours.start(spec('cut', 'a'), signal);

@@ -7,8 +7,8 @@ export interface ActivityRun<T> {
   result: Promise<T>;
   /** Details of the heartbeats, in order. */
   beats: unknown[];
-  /** Cancels it: because its workflow was, or because the worker shuts down. */
-  cancel(why?: 'cancelRequested' | 'workerShutdown'): void;
+  /** Cancels it: because its workflow was, the worker shuts down, or the server has given it up. */
+  cancel(why?: 'cancelRequested' | 'workerShutdown' | 'timedOut'): void;
 }
 
 /** Runs an activity in a context of its own; `attempt` is 1-based, as the server counts. */
