@@ -18,12 +18,14 @@ import { keepOwned, type Reaper } from '../sandbox/reaper.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
+import { thisProcess } from '../store/owner.ts';
 import { openStore } from '../store/open.ts';
 import { sweepTemporaries } from '../store/sweep.ts';
-import { type EndedAttempts, handOverOrphans, trackAttempts, watchServer } from './attempts.ts';
+import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
+import { toIdentity, watchServer } from './server-watch.ts';
 import { createTeachers } from './teachers.ts';
 
 const REAP_EVERY_MS = 30_000;
@@ -74,11 +76,12 @@ export async function runWorker(
     images: createImages(engine, { ...owned, uses }),
     sandboxes,
   };
-  const ended: EndedAttempts = new Map();
+  const running: RunningActivities = new Set();
   const shared = {
     connection,
     namespace,
-    interceptors: { activity: [trackAttempts(store.attempts, ended)] },
+    identity: toIdentity(thisProcess()),
+    interceptors: { activity: [trackAttempts(store.attempts, running)] },
     shutdownGraceTime: GRACE_MS,
     shutdownForceTime: FORCE_MS,
     maxHeartbeatThrottleInterval: '10s' as const,
@@ -109,20 +112,20 @@ export async function runWorker(
     workers.forEach((worker) => worker.getState() === 'RUNNING' && worker.shutdown());
   process.on('SIGTERM', stop).on('SIGINT', stop);
 
-  const running = Promise.all(workers.map((worker) => worker.run()));
+  const ended = Promise.all(workers.map((worker) => worker.run()));
   const orphans = await handOverOrphans(client, store.attempts);
   log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
-  const stopWatching = watchServer(client, ended);
+  const stopWatching = await watchServer(options, namespace, running);
   ready();
   sweepTemporaries(store.location).catch((error) => log.warn(error));
   guestVolumeName(engine, store.id)
     .then((current) => sandboxes.removeVolumes(current))
     .catch((error) => log.warn(error));
   try {
-    await running;
+    await ended;
   } finally {
     clearInterval(reaping);
-    stopWatching();
+    await stopWatching();
     await teachers.close();
     await connection.close();
     await client.connection.close();

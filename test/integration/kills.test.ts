@@ -28,6 +28,9 @@ describe('a batch of 12 under kill -9', () => {
   /** How long it took to go on after each kill, and how long it may take on this machine as it is. */
   const goesOn: { ms: number; limitMs: number }[] = [];
 
+  /** What the batch said while it was followed after the kills. */
+  let waits = '';
+
   beforeAll(async () => {
     undisturbed = await createProduct();
     undisturbed.configure(config);
@@ -59,6 +62,7 @@ describe('a batch of 12 under kill -9', () => {
       '--json',
     ]);
     expect(resumed).toMatchObject({ code: 0 });
+    waits = resumed.stderr;
 
     async function killWorkerWhen(what: string, condition: () => Promise<boolean>): Promise<void> {
       await until(what, condition);
@@ -98,6 +102,11 @@ describe('a batch of 12 under kill -9', () => {
   it('goes on within 5 s of the start of the worker', () => {
     expect(goesOn).toHaveLength(3);
     for (const { ms, limitMs } of goesOn) expect(ms).toBeLessThan(limitMs);
+  });
+
+  it('waits for no timeout of an attempt that nobody works on any more', () => {
+    expect(waits).toContain('finished');
+    expect(waits).not.toContain('timeout');
   });
 
   it('buys nothing again but the replies that were on their way, and starts no rollout anew', async () => {

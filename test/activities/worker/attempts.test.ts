@@ -2,7 +2,11 @@ import { ActivityNotFoundError } from '@temporalio/client';
 import type { ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 import { expect, test } from 'vitest';
 import type { Attempt, Attempts } from '../../../domain/store.ts';
-import { type EndedAttempts, handOverOrphans, trackAttempts } from '../../../worker/attempts.ts';
+import {
+  handOverOrphans,
+  type RunningActivities,
+  trackAttempts,
+} from '../../../worker/attempts.ts';
 
 const orphan = (name: string): Attempt => ({
   activity: 'rollout',
@@ -30,16 +34,18 @@ function createAttempts(orphans: Attempt[] = []): Attempts & { entered: Attempt[
 test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s', async (how) => {
   const attempts = createAttempts();
   const info = {
+    activityId: '7',
     activityType: 'rollout',
     taskToken: Buffer.from('token'),
     workflowExecution: { workflowId: 'sample/b/1', runId: 'r' },
   };
-  const ended: EndedAttempts = new Map();
-  const { inbound } = trackAttempts(attempts, ended)({ info });
+  const running: RunningActivities = new Set();
+  const { inbound } = trackAttempts(attempts, running)({ info });
   const next: Next<ActivityInboundCallsInterceptor, 'execute'> = async () => {
     expect(attempts.entered).toEqual([
       { activity: 'rollout', workflowId: 'sample/b/1', taskToken: 'dG9rZW4=' },
     ]);
+    expect([...running]).toEqual(['r/7']);
     if (how === 'fails') throw new Error('it fails');
     return 'done';
   };
@@ -48,14 +54,14 @@ test.each(['ends', 'fails'])('an attempt is entered while it runs, until it %s',
   );
   expect(await end).toBe(how === 'fails' ? 'it fails' : 'done');
   expect(attempts.entered).toEqual([]);
-  expect([...ended.keys()]).toMatchObject([{ taskToken: 'dG9rZW4=' }]);
+  expect([...running]).toEqual([]);
 });
 
 test('what a dead worker left is failed by its token, to be dispatched again at once', async () => {
   const failed: [string, unknown][] = [];
   const activity = {
-    async fail(token: Uint8Array, failure: unknown) {
-      const name = Buffer.from(token).toString();
+    async fail(token: unknown, failure: unknown) {
+      const name = Buffer.from(token as Uint8Array).toString();
       if (name === 'stale') throw new ActivityNotFoundError('not found');
       failed.push([name, failure]);
     },
