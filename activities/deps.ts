@@ -4,6 +4,7 @@ import type { BatchConfig } from '../domain/config.ts';
 import type { Hash } from '../domain/ids.ts';
 import type { Images, Sandboxes, Teacher } from '../domain/ports.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
+import type { SavingLimits } from './saved-trees.ts';
 
 export interface MainDeps {
   store: Store;
@@ -22,6 +23,7 @@ export interface RolloutDeps extends Pick<
 > {
   images: Images;
   sandboxes: Sandboxes;
+  saving: SavingLimits;
 }
 
 /** Sandbox limits of a batch. */

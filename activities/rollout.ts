@@ -7,17 +7,17 @@ import { changedLines } from '../domain/patch.ts';
 import {
   type ExtractCaps,
   type ExtractedPatch,
-  type JournalEntry,
   type PreparedSandbox,
-  type Sandboxes,
   SandboxLost,
-  type SandboxSpec,
+  TeacherError,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
-import { type Lease, LeaseLost, type SegmentJournal, type Store } from '../domain/store.ts';
+import { type Lease, LeaseLost, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
 import { held } from './failures.ts';
+import { obtainSandbox, startOf } from './rollout-sandbox.ts';
 import { type RolloutInput, rolloutName, statementOf, toRolloutPlan } from './rollout-plan.ts';
+import { type SavedTrees, saveTrees } from './saved-trees.ts';
 import { readSample, runStage } from './stage.ts';
 
 /** Take-overs in a row without progress that park a sample: something in it ends its worker. */
@@ -26,12 +26,19 @@ const MAX_PATCH_ENTRIES = 10_000;
 const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
 
-export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }: RolloutDeps) {
+export function createRollout({
+  store,
+  hash,
+  teacherFor,
+  waitingFor,
+  sandboxes,
+  saving,
+}: RolloutDeps) {
   const holds = (lease: Lease) => store.leases.holds(lease).catch(() => true);
 
   /**
-   * Returns the rollout's result, from the ledger when it is there. One that was cut goes on in its container; where that is
-   * gone it starts again, and what it had cost is booked as wasted.
+   * Returns the rollout's result, from the ledger when it is there. One that was cut goes on in its container, else from its last
+   * saved tree in another one, else it starts again; what it had cost and does not count is booked as wasted.
    */
   return function rollout(input: RolloutInput): Promise<RolloutResult> {
     return runStage(
@@ -47,6 +54,7 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
         const teacher = await teacherFor(batch);
         const lease = await store.leases.take(plan.rolloutId);
         let sandbox: PreparedSandbox | undefined;
+        let trees: SavedTrees | undefined;
         let isWillful = true;
         let isLeft = false;
         try {
@@ -70,12 +78,15 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
             onWaiting: (reason: string) => report({ phase: `waits: ${reason}` }),
             labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
           };
-          sandbox =
-            (await takeOver(sandboxes, journal, spec)) ??
-            (await startFresh(sandboxes, journal, spec, signal));
+          sandbox = await obtainSandbox(sandboxes, journal, spec, signal);
           const { ref } = sandbox;
-          const run = await runRollout(plan, { teacher, sandbox, journal }, signal, (progress) =>
-            report({ ...progress, sandbox: ref.container.slice(0, 12) }),
+          const { memoryBytes } = spec.limits;
+          trees = saveTrees(teacher, sandbox, journal, { ...saving, memoryBytes });
+          const run = await runRollout(
+            plan,
+            { teacher: trees.teacher, sandbox, journal },
+            signal,
+            (progress) => report({ ...progress, sandbox: ref.container.slice(0, 12) }),
           );
           report({ step: run.steps, phase: 'extracting the patch' });
           const extracted = await sandbox.extractPatch(capsOf(batch.config.rollout));
@@ -104,8 +115,10 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
         } catch (error) {
           // What loses its sandbox again and again at the same step would be bought for ever: it counts as fruitless.
           isWillful = !(error instanceof SandboxLost);
-          // Who tries again, or has taken it over, goes on in it.
-          isLeft = (isWillful && isTriedAgain(error)) || !(await holds(lease));
+          // Waiting for a teacher may take long: the saved tree waits as well. Otherwise who tries again goes on in the sandbox.
+          const isParked = error instanceof TeacherError && trees?.isSaved() === true;
+          const isNext = isWillful && isTriedAgain(error) && !isParked;
+          isLeft = isNext || !(await holds(lease)); // or whoever has taken it over
           throw error;
         } finally {
           // One that can't be removed now is the reaper's.
@@ -120,68 +133,6 @@ export function createRollout({ store, hash, teacherFor, waitingFor, sandboxes }
 }
 
 // --- internal ---
-
-/** The container of the owner before, with all that it had done; undefined where either is missing. */
-async function takeOver(
-  sandboxes: Sandboxes,
-  journal: SegmentJournal,
-  { labels: { rollout }, epoch, limits }: SandboxSpec,
-): Promise<PreparedSandbox | undefined> {
-  // The first owner has none before it, and the engine is not asked in vain.
-  const sandbox = epoch === 1 ? undefined : await sandboxes.find(rollout, epoch, limits);
-  if (sandbox === undefined) return undefined;
-  try {
-    // Read only now, when nobody else can do anything in the container.
-    const before = await journal.before();
-    const start = before && startMark(before.entries);
-    if (before === undefined || start?.sandbox.container !== sandbox.ref.container) {
-      await sandbox.close();
-      return undefined;
-    }
-    const at = new Date().toISOString();
-    const { epoch: from, entries } = before;
-    await journal.append({
-      kind: 'mark',
-      mark: 'continued',
-      epoch: from,
-      entries: entries.length,
-      at,
-    });
-    return sandbox;
-  } catch (error) {
-    sandbox.leave();
-    throw error;
-  }
-}
-
-async function startFresh(
-  sandboxes: Sandboxes,
-  journal: SegmentJournal,
-  spec: SandboxSpec,
-  signal: AbortSignal,
-): Promise<PreparedSandbox> {
-  const at = new Date().toISOString();
-  const sandbox = await sandboxes.start(spec, signal);
-  try {
-    await journal.append({ kind: 'mark', mark: 'started', sandbox: sandbox.ref, at });
-    return sandbox;
-  } catch (error) {
-    await sandbox.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-function startMark(entries: JournalEntry[]) {
-  for (const entry of entries) {
-    if (entry.kind === 'mark' && entry.mark === 'started') return entry;
-  }
-  return undefined;
-}
-
-/** When the rollout began, in milliseconds since 1970. */
-function startOf(entries: JournalEntry[]): number {
-  return Date.parse(startMark(entries)?.at ?? '') || Date.now();
-}
 
 function capsOf({ maxPatchBytes }: BatchConfig['rollout']): ExtractCaps {
   return {

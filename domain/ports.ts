@@ -168,6 +168,10 @@ export interface Sandbox {
 export interface PreparedSandbox extends Sandbox {
   /** Stops the sandbox; its patch against the prepared image, computed outside it. Repeated, it gives the same. */
   extractPatch(caps: ExtractCaps): Promise<ExtractedPatch>;
+  /** All that was made of its files since it began, while nothing runs in it; undefined where that is more than `maxBytes`. */
+  saveTree(maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Has a fresh sandbox of the same image hold the files of a saved tree; false where it could not be done. */
+  restoreTree(tree: Uint8Array): Promise<boolean>;
   /** Lets go of it for another owner: it runs on. Nothing of it is usable here any more. */
   leave(): void;
 }
@@ -266,6 +270,10 @@ export type Mark =
   | { mark: 'started'; sandbox: SandboxRef; at: string }
   /** Another owner goes on in the same container; of what counted in that epoch's journal, so many entries count. */
   | { mark: 'continued'; epoch: number; entries: number; at: string }
+  /** As `continued`, in a fresh container that has the tree which was saved as the last of these entries. */
+  | { mark: 'restored'; epoch: number; entries: number; sandbox: SandboxRef; at: string }
+  /** The sandbox's tree as it is after the entries so far, by its name in the store. */
+  | { mark: 'saved'; tree: string; at: string }
   /** Written before a file is: repeated, the edit is finished from here, not evaluated again; undo comes from `before`. */
   | { mark: 'edit'; id: string; path: string; before: string | null; after: string | null }
   /** The teacher refused the conversation as too long. */

@@ -112,8 +112,12 @@ export interface Leases {
 
 /** One epoch's journal of a rollout. */
 export interface SegmentJournal extends Journal {
-  /** What counts for the last owner that wrote anything; it counts here after a `continued` mark that names it. */
+  /** What counts for the last owner that wrote anything; it counts here after a mark, `continued` or `restored`, that names it. */
   before(): Promise<{ epoch: number; entries: JournalEntry[] } | undefined>;
+  /** Keeps the tree of the rollout's sandbox, and marks that it is the one after the entries so far. */
+  saveTree(tree: Uint8Array): Promise<void>;
+  /** A tree by the name in its mark; undefined when it is gone. */
+  readTree(name: string): Promise<Uint8Array | undefined>;
   /** On the disk; all that counts, compressed, as a blob. */
   close(): Promise<Ref>;
 }

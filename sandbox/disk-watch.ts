@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxLimits } from '../domain/ports.ts';
 import { call, type Engine } from './engine.ts';
 import type { GuestClient } from './guest-client.ts';
+import type { Places } from './places.ts';
 import { type BodyReader, REQUEST } from './wire.ts';
 
 /** How often a command that takes long is looked at, and how often the engine's disk is. */
@@ -57,10 +58,12 @@ interface Watched {
 }
 
 /** Watches the sandboxes of an engine that are guarded here; `reserve` is asked at every look. */
-export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): DiskWatch {
+export function createDiskWatch(
+  engine: Engine,
+  reserveOf: () => DiskSpace,
+  placesOf: Places,
+): DiskWatch {
   const watched = new Set<Watched>();
-  /** Where the agent may write, by image: looking for it goes through the whole of it. */
-  const places = new Map<string, Promise<string[]>>();
   let looking: NodeJS.Timeout | undefined;
   let isLooking = false;
 
@@ -91,15 +94,6 @@ export function createDiskWatch(engine: Engine, reserveOf: () => DiskSpace): Dis
       if (bytes >= LEAST_OFFENCE_BYTES && bytes > (worst?.bytes ?? 0)) worst = { one, bytes };
     }
     if (worst) await end(worst.one);
-  }
-
-  function placesOf(guest: GuestClient, imageId: string): Promise<string[]> {
-    const known = places.get(imageId);
-    if (known) return known;
-    const found = guest.ask(REQUEST.places, [], readTexts, { timeoutMs: TIMEOUT_MS });
-    places.set(imageId, found);
-    found.catch(() => places.delete(imageId));
-    return found;
   }
 
   function watch(one: Watched): void {
@@ -202,10 +196,6 @@ async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<Disk
 
 function readSpace(body: BodyReader): DiskSpace {
   return { bytes: body.u64(), files: body.u64() };
-}
-
-function readTexts(body: BodyReader): string[] {
-  return Array.from({ length: body.u32() }, () => body.text());
 }
 
 async function writtenBytes(engine: Engine, container: string): Promise<number> {

@@ -16,6 +16,8 @@ import { extractPatch } from './extract.ts';
 import { listIn, readFileIn, writeFileIn } from './files.ts';
 import type { GuestOwner } from './guest.ts';
 import { createGuestClient } from './guest-client.ts';
+import type { Places } from './places.ts';
+import { restoreTree, saveTree } from './saved-tree.ts';
 import type { Verifiers } from './verifiers.ts';
 import { REQUEST } from './wire.ts';
 
@@ -28,7 +30,13 @@ export function createDockerSandbox(
   engine: Engine,
   ref: SandboxRef,
   owner: GuestOwner,
-  host: { verifiers: Verifiers; disk: DiskWatch; limits: SandboxLimits; onClosed: () => void },
+  host: {
+    verifiers: Verifiers;
+    disk: DiskWatch;
+    placesOf: Places;
+    limits: SandboxLimits;
+    onClosed: () => void;
+  },
   stdio?: Duplex,
 ): PreparedSandbox {
   const guest = createGuestClient(engine, ref.container, owner, stdio);
@@ -76,6 +84,9 @@ export function createDockerSandbox(
       await stop();
       return extractPatch(guest, (work) => host.verifiers.use(ref.imageId, work), caps);
     },
+    saveTree: async (maxBytes) =>
+      saveTree(usable(), await host.placesOf(guest, ref.imageId), maxBytes),
+    restoreTree: async (tree) => restoreTree(usable(), tree),
     leave() {
       isStopped = true;
       disk.release();

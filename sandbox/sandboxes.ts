@@ -23,6 +23,7 @@ import { call, type Engine, statusOf } from './engine.ts';
 import { guestOf } from './guest-volume.ts';
 import { findImage } from './image.ts';
 import { createMemoryBudget } from './memory-budget.ts';
+import { createPlaces } from './places.ts';
 import { createReaper, type Reaper } from './reaper.ts';
 import { createVerifiers } from './verifiers.ts';
 
@@ -57,7 +58,9 @@ export function createSandboxes(options: {
 }): DockerSandboxes {
   const { engine, installation, leaseMs = LEASE_MS } = options;
   const guestFor = options.guest ?? ((imageId) => guestOf(engine, installation, imageId, leaseMs));
-  const disk = createDiskWatch(engine, () => ({ ...DISK_RESERVE, ...options.diskReserve }));
+  const placesOf = createPlaces();
+  const reserveOf = () => ({ ...DISK_RESERVE, ...options.diskReserve });
+  const disk = createDiskWatch(engine, reserveOf, placesOf);
   const memory = createMemoryBudget(options.memoryBytes ?? engine.memoryBytes);
   const verifiers = createVerifiers(engine, installation);
   const environments = new Map<string, Promise<Record<string, string>>>();
@@ -86,7 +89,7 @@ export function createSandboxes(options: {
         engine,
         ref,
         { epoch, leaseMs, environment },
-        { verifiers, disk, limits, onClosed },
+        { verifiers, disk, placesOf, limits, onClosed },
         stdio,
       );
     } catch (error) {
@@ -140,7 +143,7 @@ export function createSandboxes(options: {
           engine,
           ref,
           { epoch, leaseMs, environment },
-          { verifiers, disk, limits, onClosed: memory.claim(limits.memoryBytes) },
+          { verifiers, disk, placesOf, limits, onClosed: memory.claim(limits.memoryBytes) },
         );
         // Its answer means that the owner before can do nothing in it any more.
         await sandbox.list(REPOSITORY_PATH, 0);

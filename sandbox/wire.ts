@@ -18,6 +18,8 @@ export const REQUEST = {
   usage: 11,
   limit: 12,
   places: 13,
+  save: 14,
+  restore: 15,
 } as const;
 export type RequestType = (typeof REQUEST)[keyof typeof REQUEST];
 
@@ -96,6 +98,8 @@ export interface BodyReader {
   bytes(): Buffer;
   /** The bytes as UTF-8, with replacements. */
   text(): string;
+  /** All that is left. */
+  rest(): Buffer;
 }
 
 export function createBodyReader(body: Buffer): BodyReader {
@@ -118,6 +122,7 @@ export function createBodyReader(body: Buffer): BodyReader {
       return body.subarray(from, from + length);
     },
     text: () => reader.bytes().toString('utf8'),
+    rest: () => body.subarray(skip(reader.left)),
   };
   return reader;
 }

@@ -1,6 +1,7 @@
 /** A rollout's journal: one segment per epoch beside its lease, compressed into a blob when it is closed. */
 
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import type { JournalEntry } from '../domain/ports.ts';
@@ -8,9 +9,9 @@ import type { Spent } from '../domain/sample.ts';
 import type { Blobs, Journals, Lease, SegmentJournal } from '../domain/store.ts';
 import { addCost, addUsage, NO_USAGE } from '../domain/trajectory.ts';
 import { createAppendLog } from './append-log.ts';
-import { parseLines } from './files.ts';
+import { listFolder, parseLines, readIfThere, writeOnce } from './files.ts';
 import { leaseFolder } from './leases.ts';
-import { countedEntries, ownEntries, segmentName } from './segments.ts';
+import { countedEntries, origin, ownEntries, segmentName } from './segments.ts';
 
 const compress = promisify(gzip);
 const decompress = promisify(gunzip);
@@ -47,6 +48,7 @@ export function createJournals(leases: string, blobs: Blobs): Journals {
 
 function openSegment(folder: string, { epoch }: Lease, blobs: Blobs): SegmentJournal {
   const log = createAppendLog(join(folder, segmentName(epoch)));
+  let trees = 0;
   return {
     open: () => countedEntries(folder, epoch),
 
@@ -60,6 +62,18 @@ function openSegment(folder: string, { epoch }: Lease, blobs: Blobs): SegmentJou
       return undefined;
     },
 
+    async saveTree(tree) {
+      const name = treeName(epoch, ++trees);
+      await writeOnce(join(folder, name), await compress(tree));
+      await log.append({ kind: 'mark', mark: 'saved', tree: name, at: new Date().toISOString() });
+      await removeOlderTrees(folder, epoch, trees);
+    },
+
+    async readTree(name) {
+      const bytes = await readIfThere(join(folder, basename(name)));
+      return bytes && decompress(bytes);
+    },
+
     async close() {
       await log.sync();
       const lines = (await countedEntries(folder, epoch)).map((entry) => JSON.stringify(entry));
@@ -68,14 +82,29 @@ function openSegment(folder: string, { epoch }: Lease, blobs: Blobs): SegmentJou
   };
 }
 
+const TREE = /^(\d+)-(\d+)\.tree\.gz$/;
+
+function treeName(epoch: number, number: number): string {
+  return `${epoch}-${number}.tree.gz`;
+}
+
+/** Those before a tree, but one: after a power cut its mark may not be there. An owner that came later has trees of its own. */
+async function removeOlderTrees(folder: string, epoch: number, number: number): Promise<void> {
+  for (const name of await listFolder(folder)) {
+    const [, ofEpoch, its] = TREE.exec(name) ?? [];
+    if (ofEpoch === undefined || Number(ofEpoch) > epoch) continue;
+    if (Number(ofEpoch) < epoch ? number > 1 : Number(its) < number - 1)
+      await rm(join(folder, name), { force: true });
+  }
+}
+
 /** How many of its own entries count of each epoch, seen from one; those that are not named have none. */
 async function keptOf(folder: string, last: number): Promise<Map<number, number>> {
   const kept = new Map<number, number>();
   let counted = Number.POSITIVE_INFINITY;
   for (let epoch = last; epoch > 0;) {
     const own = await ownEntries(folder, epoch);
-    const [first] = own;
-    const from = first?.kind === 'mark' && first.mark === 'continued' ? first : undefined;
+    const from = origin(own);
     kept.set(epoch, Math.max(0, Math.min(own.length, counted - (from?.entries ?? 0))));
     counted = Math.min(counted, from?.entries ?? 0);
     epoch = from?.epoch ?? 0;

@@ -21,7 +21,13 @@ export async function ownEntries(folder: string, epoch: number): Promise<Journal
  */
 export async function countedEntries(folder: string, epoch: number): Promise<JournalEntry[]> {
   const own = await ownEntries(folder, epoch);
-  const [first] = own;
-  if (first?.kind !== 'mark' || first.mark !== 'continued') return own;
-  return [...(await countedEntries(folder, first.epoch)).slice(0, first.entries), ...own];
+  const from = origin(own);
+  if (from === undefined) return own;
+  return [...(await countedEntries(folder, from.epoch)).slice(0, from.entries), ...own];
+}
+
+/** Where an epoch goes on from: so many of the entries that counted in an earlier one. Undefined for one that began anew. */
+export function origin([first]: JournalEntry[]): { epoch: number; entries: number } | undefined {
+  if (first?.kind !== 'mark') return undefined;
+  return first.mark === 'continued' || first.mark === 'restored' ? first : undefined;
 }

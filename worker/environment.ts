@@ -3,6 +3,7 @@
 import { availableParallelism, homedir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { SavingLimits } from '../activities/saved-trees.ts';
 
 /** Memory of this host that sandboxes may take together. */
 const MEMORY_SHARE = 0.8;
@@ -22,6 +23,9 @@ const environmentSchema = z.object({
   TWINPATCH_SLOTS: count.optional(),
   TWINPATCH_IMAGE_GB: count.default(30),
   TWINPATCH_DISK_RESERVE_MB: count.default(1024),
+  TWINPATCH_SAVE_STEPS: count.default(5),
+  TWINPATCH_SAVE_SECONDS: count.default(10),
+  TWINPATCH_SAVE_MB: count.max(60).default(48),
   TWINPATCH_ALLOW_ENV: z.string().default(''),
   XDG_CACHE_HOME: z.string().default(''),
 });
@@ -36,6 +40,8 @@ export interface WorkerEnvironment {
   imageBytes: number;
   /** Room that sandboxes leave on the engine's disk. */
   diskReserveBytes: number;
+  /** When the files of a running rollout are saved, and how much at most. */
+  saving: SavingLimits;
   /** What is kept for this user on this host. */
   cacheFolder: string;
   /** Variables that may hold keys although their name does not end in `_API_KEY`. */
@@ -57,6 +63,11 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
     slots: data.TWINPATCH_SLOTS ?? defaultSlots(),
     imageBytes: data.TWINPATCH_IMAGE_GB * 1e9,
     diskReserveBytes: data.TWINPATCH_DISK_RESERVE_MB * 1e6,
+    saving: {
+      everySteps: data.TWINPATCH_SAVE_STEPS,
+      everyMs: data.TWINPATCH_SAVE_SECONDS * 1000,
+      maxBytes: data.TWINPATCH_SAVE_MB * 1024 ** 2,
+    },
     cacheFolder: join(data.XDG_CACHE_HOME || join(homedir(), '.cache'), 'twinpatch'),
     allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
   };

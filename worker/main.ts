@@ -75,6 +75,7 @@ export async function runWorker(
     closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
     images: createImages(engine, { ...owned, uses }),
     sandboxes,
+    saving: environment.saving,
   };
   const running: RunningActivities = new Set();
   const shared = {

@@ -2,7 +2,9 @@
 #ifndef TWINPATCH_GUEST_H
 #define TWINPATCH_GUEST_H
 
+#include <dirent.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "wire.h"
@@ -157,15 +159,43 @@ void read_file(struct reader *body, struct buffer *reply);
 void write_file(struct reader *body, struct buffer *reply);
 void list_folder(struct reader *body, struct buffer *reply);
 
-/* changes.c */
-/* Remembers every folder of the repository as it is before the first command. */
+/* walk.c */
+#define MAX_DEPTH 256
+/* Remembers the folders below the repository and the agent's usual places as they are before the first command. */
 void remember_folders(void);
 /* Notices that the clock was set back. */
 void watch_clock(void);
+bool is_changed(const struct stat *file);
+/* Of a path, made name by name from 0 for the root. */
+uint64_t hash_path(uint64_t parent, const char *name);
+uint64_t hash_whole_path(const char *path);
+/* Whether folders below this path were remembered, and whether this one was. */
+bool is_watched(const char *path);
+bool is_remembered(uint64_t path, ino_t inode);
+bool is_dots(const char *name);
+void raise_descriptor_limit(void);
+/* Opens what the agent closed to itself, as its owner may, and gives its mode back. */
+int open_closed(int parent, const char *name, int flags, mode_t needed);
+struct entries {
+  DIR *names;
+  struct stat folder;
+  bool was_closed;
+};
+/* Opens a folder for looking at its entries, also one that the agent closed to itself. */
+bool open_entries(struct entries *to, int parent, const char *name);
+void close_entries(struct entries *open);
+/* The contents of an open file as a string; false when they are more, or can't be read. */
+bool put_contents(struct buffer *to, int fd, uint64_t most);
+
+/* changes.c: verbs, each a job */
 void list_changes(struct reader *body, struct buffer *reply);
 void fetch_files(struct reader *body, struct buffer *reply);
 /* Where in this sandbox anything can be written, and bytes and inodes of what was. */
 void list_places(struct reader *body, struct buffer *reply);
 void measure_usage(struct reader *body, struct buffer *reply);
+
+/* tree.c: verbs, each a job */
+void save_tree(struct reader *body, struct buffer *reply);
+void restore_tree(struct reader *body, struct buffer *reply);
 
 #endif

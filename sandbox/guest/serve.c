@@ -151,6 +151,8 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_CHANGES: return start_job(frame->tag, list_changes, &frame->body);
     case REQUEST_FETCH: return start_job(frame->tag, fetch_files, &frame->body);
     case REQUEST_PLACES: return start_job(frame->tag, list_places, &frame->body);
+    case REQUEST_SAVE: return start_job(frame->tag, save_tree, &frame->body);
+    case REQUEST_RESTORE: return start_job(frame->tag, restore_tree, &frame->body);
     case REQUEST_USAGE: return start_job(frame->tag, measure_usage, &frame->body);
     case REQUEST_STOP:
       if (!stop_commands()) return refuse(from, frame->tag, ERROR_INTERRUPTED, "some process can't be ended");

@@ -30,6 +30,8 @@ enum request_type {
   REQUEST_USAGE,      /* u32 n, n strings: places -> u64 bytes, u64 inodes that were written there */
   REQUEST_LIMIT,      /* ends every command: the sandbox has written more than it may */
   REQUEST_PLACES,     /* -> u32 n, n strings: the topmost folders and files of the disk that the agent may change */
+  REQUEST_SAVE,       /* u64 bytes at most, u32 n, n strings: places -> a tree, see tree.c */
+  REQUEST_RESTORE,    /* string a tree -> u8 restored, string why not */
 };
 
 enum reply_type { REPLY_OK = 64, REPLY_ERROR = 65 /* u32 code, string reason */ };

@@ -1,4 +1,5 @@
 import { CancelledFailure } from '@temporalio/activity';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EngineUnavailable, type Sandbox, SandboxLost, TeacherError } from '../../domain/ports.ts';
 import { runActivity, startActivity } from '../support/activity-context.ts';
@@ -121,6 +122,44 @@ describe('a rollout', () => {
       await undisturbed.remove();
     });
 
+    test('goes on from its last saved tree where its container is gone, books what came after it, and the journal says so', async () => {
+      stages.world.saving.everySteps = 1;
+      await dieAt(3);
+      const id = ROLLOUT_ID(stages.of(1).sampleKey);
+      const dead = stages.store.journals.of({ rolloutId: id, epoch: 2, fruitless: 0 });
+      const isSaved = async () =>
+        ((await dead.before())?.entries ?? []).some((entry) => 'tree' in entry);
+      while (!(await isSaved())) await sleep(5);
+      stages.world.running.clear();
+      goOn();
+      const result = await go();
+      expect(result).toMatchObject({
+        steps: 5,
+        spent: { costUsd: 0.05 },
+        wasted: { costUsd: 0.01 },
+        sandbox: { container: 'container-1' },
+      });
+      const entries = await stages.store.journals.read(result.journal);
+      expect(entries).toContainEqual(
+        expect.objectContaining({ mark: 'restored', epoch: 1, sandbox: result.sandbox }),
+      );
+      const undisturbed = await createStages();
+      undisturbed.world.reply = stages.world.reply;
+      const other = await runActivity(() => undisturbed.rollout(undisturbed.rolloutOf(1)));
+      expect(result.trajectory).toBe(other.trajectory);
+      await undisturbed.remove();
+    });
+
+    test('begins again where its saved tree can not be restored', async () => {
+      stages.world.reply = ({ step }) =>
+        step < 3 ? bash(`echo ${step}`) : new TeacherError('unavailable', 'down');
+      await expect(go()).rejects.toMatchObject({ type: 'TeacherUnavailable' });
+      stages.world.restores = false;
+      goOn();
+      expect(await go()).toMatchObject({ spent: { costUsd: 0.05 }, wasted: { costUsd: 0.02 } });
+      expect([...stages.world.open]).toEqual([]);
+    });
+
     test('begins again where its container is gone, and what it had cost is booked as waste', async () => {
       await dieAt(3);
       stages.world.running.clear();
@@ -211,7 +250,7 @@ describe('a rollout', () => {
         (error: { type: string }) => error.type,
       );
       expect(end).toBe(type);
-      const isLeft = type === 'TeacherUnavailable' || type === 'InternalError';
+      const isLeft = type === 'InternalError';
       expect([...stages.world.open]).toEqual(isLeft ? ['container-0'] : []);
       const isLive = await stages.store.leases.isLive(ROLLOUT_ID(stages.of(1).sampleKey));
       expect(isLive).toBe(type === 'SandboxLost');
@@ -226,17 +265,24 @@ describe('a rollout', () => {
     await expect(go()).rejects.toMatchObject({ type: 'SandboxLost' });
   });
 
-  test('that has no teacher for a while goes on in its sandbox, and nothing of it is wasted', async () => {
+  test('that has no teacher for a while goes on from its saved tree, and nothing of it is wasted', async () => {
     stages.world.reply = ({ step }) =>
       step === 1 ? bash('ls') : new TeacherError('unavailable', 'down');
     await expect(go()).rejects.toMatchObject({ type: 'TeacherUnavailable' });
-    stages.world.reply = () => submit;
-    expect(await go()).toMatchObject({
-      spent: { costUsd: 0.03 },
-      wasted: { costUsd: 0 },
-      sandbox: { container: 'container-0' },
-    });
     expect([...stages.world.open]).toEqual([]);
+    stages.world.reply = () => submit;
+    expect(await go()).toMatchObject({ spent: { costUsd: 0.03 }, wasted: { costUsd: 0 } });
+    expect([...stages.world.open]).toEqual([]);
+  });
+
+  test('that is held at a budget goes on from its saved tree when it is asked for again', async () => {
+    stages.world.reply = ({ step }) => (step < 3 ? bash('ls') : new TeacherError('budget', 'cap'));
+    await expect(go()).rejects.toMatchObject({ type: 'Held' });
+    expect([...stages.world.open]).toEqual([]);
+    stages.world.reply = ({ step }) => (step < 3 ? bash('never asked') : submit);
+    const result = await go();
+    expect(result).toMatchObject({ spent: { costUsd: 0.04 }, wasted: { costUsd: 0 } });
+    expect(stages.world.calls.map(({ step }) => step)).toEqual([1, 2, 3, 3, 4]);
   });
 
   test.each([

@@ -6,7 +6,7 @@ import tar from 'tar-stream';
 import { afterAll } from 'vitest';
 
 import { toEngineLabels } from '../../domain/ids.ts';
-import type { Sandbox } from '../../domain/ports.ts';
+import type { PreparedSandbox } from '../../domain/ports.ts';
 import { ownName } from '../../sandbox/container.ts';
 import { connectEngine, statusOf } from '../../sandbox/engine.ts';
 import { toGuestCommand } from '../../sandbox/guest.ts';
@@ -14,15 +14,18 @@ import { toGuestMount } from '../../sandbox/guest-volume.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { sanitizedGuest } from '../support/guest-build.ts';
 import { DEFAULT_IMAGE } from '../../domain/config.ts';
+import { TREE } from '../support/patch-suite.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 import { describeSandbox } from './sandbox-contract.ts';
 import { describeFiles } from './sandbox-files.ts';
 import { describeIsolation } from './sandbox-isolation.ts';
+import { describeSavedTrees } from './saved-tree.ts';
 
 const installation = uniqueName('sanitized');
 const engine = await connectEngine();
 const volume = await fillVolume();
 const imageId = await prepareTree(engine, installation, {});
+const patchedId = await prepareTree(engine, installation, TREE, { key: `${installation}-tree` });
 const sandboxes = createSandboxes({
   engine,
   installation,
@@ -36,20 +39,21 @@ let started = 0;
 afterAll(async () => {
   await sandboxes.removeAll();
   await sandboxes.removeVolumes();
-  await sandboxes.removeImages([imageId]);
+  await sandboxes.removeImages([imageId, patchedId]);
 });
 
-describeSandbox('a sandbox whose guest is watched', start);
-describeFiles('files behind a guest that is watched', start);
-describeIsolation('a wall whose guest is watched', start);
+describeSandbox('a sandbox whose guest is watched', () => start(imageId));
+describeFiles('files behind a guest that is watched', () => start(imageId));
+describeIsolation('a wall whose guest is watched', () => start(imageId));
+describeSavedTrees('a tree saved by a guest that is watched', () => start(patchedId));
 
 // --- internal ---
 
 /** A sandbox that can't be closed when its guest, or a child of it, has left a report. */
-async function start(): Promise<Sandbox> {
+async function start(image: string): Promise<PreparedSandbox> {
   const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
   const sandbox = await sandboxes.start(
-    { imageId, limits: LIMITS, epoch: 1, labels },
+    { imageId: image, limits: LIMITS, epoch: 1, labels },
     new AbortController().signal,
   );
   return {

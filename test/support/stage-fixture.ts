@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createMainActivities,
   createRolloutActivities,
@@ -58,6 +59,10 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     /** Sandboxes that were not removed, and by rollout. */
     open,
     running: new Map<string, PreparedSandbox>(),
+    /** Whether a saved tree can be restored. */
+    restores: true,
+    /** By default nothing is saved before a teacher fails. */
+    saving: { everySteps: 1000, everyMs: 3_600_000, maxBytes: 1_000_000 },
   };
   const deps = {
     store,
@@ -72,19 +77,27 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
       },
     }),
     waitingFor: () => undefined,
+    saving: world.saving,
     closedSamples: async () => [],
     images: { prepare: async () => ({ imageId: 'sha256:image', warnings: world.warnings }) },
     sandboxes: {
       async start({ labels: { rollout } }: SandboxSpec) {
         const container = `container-${open.size}`;
         open.add(container);
-        const inner = world.sandbox(createMemorySandbox());
+        const memory = createMemorySandbox();
+        const inner = world.sandbox(memory);
         const sandbox: PreparedSandbox = {
           ...inner,
           ref: { engine: 'e', container, imageId: 'sha256:image' },
           async extractPatch() {
             await inner.stop();
             return world.extracted;
+          },
+          // So long that the next step comes too soon to save again.
+          saveTree: () => sleep(20, Buffer.from(JSON.stringify(memory.ran))),
+          async restoreTree(tree) {
+            memory.ran.push(...(JSON.parse(Buffer.from(tree).toString()) as string[]));
+            return world.restores;
           },
           leave: () => undefined,
           async close() {

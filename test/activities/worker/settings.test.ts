@@ -13,6 +13,7 @@ describe('the environment of a worker', () => {
       namespace: 'twinpatch',
       slots: defaultSlots(),
       imageBytes: 30e9,
+      saving: { everySteps: 5, everyMs: 10_000, maxBytes: 48 * 1024 ** 2 },
       cacheFolder: join(homedir(), '.cache', 'twinpatch'),
       diskReserveBytes: 1024e6,
       allowedKeyVariables: [],
@@ -29,6 +30,9 @@ describe('the environment of a worker', () => {
       TWINPATCH_IMAGE_GB: '5',
       XDG_CACHE_HOME: '/cache',
       TWINPATCH_DISK_RESERVE_MB: '200',
+      TWINPATCH_SAVE_STEPS: '2',
+      TWINPATCH_SAVE_SECONDS: '30',
+      TWINPATCH_SAVE_MB: '8',
       TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
     });
     expect(environment).toEqual({
@@ -37,6 +41,7 @@ describe('the environment of a worker', () => {
       namespace: 'lab',
       slots: 12,
       imageBytes: 5e9,
+      saving: { everySteps: 2, everyMs: 30_000, maxBytes: 8 * 1024 ** 2 },
       cacheFolder: '/cache/twinpatch',
       diskReserveBytes: 2e8,
       allowedKeyVariables: ['HF_TOKEN', 'OTHER'],

@@ -177,9 +177,21 @@ static void put_any_text(struct buffer *to) {
   put_text(to, bytes, length);
 }
 
+static void put_tree_record(struct buffer *to) {
+  uint8_t kind = (uint8_t)"Dfl?"[below(4)];
+  uint32_t names = below(4);
+  put_u8(to, kind);
+  put_any_text(to);
+  put_u32(to, number());
+  put_u64(to, number());
+  put_u32(to, below(1000000100));
+  if (kind == 'D') put_u32(to, below(8) == 0 ? number() : names);
+  for (uint32_t texts = kind == 'D' ? names : 1; texts > 0; texts--) put_any_text(to);
+}
+
 static void put_request(struct buffer *to) {
   struct buffer body = {0};
-  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_LIMIT));
+  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_RESTORE));
   uint32_t count = below(4);
   switch (type) {
     case REQUEST_HELLO:
@@ -198,10 +210,18 @@ static void put_request(struct buffer *to) {
       put_any_text(&body);
       break;
     case REQUEST_FETCH:
+    case REQUEST_SAVE:
       put_u64(&body, number());
       put_u32(&body, count);
       while (count-- > 0) put_any_text(&body);
       break;
+    case REQUEST_RESTORE: {
+      struct buffer tree = {0};
+      while (count-- > 0) put_tree_record(&tree);
+      put_text(&body, tree.bytes, tree.length);
+      free_buffer(&tree);
+      break;
+    }
     default:
       put_any_text(&body);
       put_u64(&body, number());
