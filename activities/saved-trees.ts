@@ -12,7 +12,7 @@ export interface SavingLimits {
 }
 
 /** Saving takes at most this share of a rollout's time, however large its tree and fast its steps. */
-const TIME_SHARE = 1 / 50;
+const TIME_SHARE = 1 / 100;
 /** Other processes of the sandbox need their memory too. */
 const MEMORY_SHARE = 1 / 4;
 

@@ -1,19 +1,21 @@
 /** Rollouts as the product runs them: its loop, its journal on the disk, its sandboxes, its teacher client and the ledger of what was paid. */
 
 import pLimit from 'p-limit';
+import { saveTrees } from '../activities/saved-trees.ts';
 import { runRollout } from '../agent/loop.ts';
 import type { RolloutPlan } from '../agent/plan.ts';
 import { TOOLS } from '../agent/tools/profile.ts';
 import { toTrajectory } from '../agent/trajectory.ts';
 import { type BatchConfig, batchConfigSchema } from '../domain/config.ts';
 import { REPOSITORY_PATH, rolloutId } from '../domain/ids.ts';
-import type { Journal, JournalEntry, Sandbox, Teacher } from '../domain/ports.ts';
+import type { Journal, JournalEntry, PreparedSandbox, Teacher } from '../domain/ports.ts';
 import { promptsOf, render } from '../domain/prompts.ts';
 import type { Store } from '../domain/store.ts';
 import type { Message } from '../domain/trajectory.ts';
 import { createTeacher } from '../teacher/client.ts';
 import { toRequestBody } from '../teacher/request.ts';
 import { createBookedTeacher } from '../worker/booked-teacher.ts';
+import { readEnvironment } from '../worker/environment.ts';
 import type { Measured, Workload } from './workload.ts';
 
 const BATCH = 'bench';
@@ -32,7 +34,7 @@ export const WARM_UP = { rollouts: 12, steps: 40 };
 export async function runOwnSteps(
   { teacher, steps, concurrency }: Workload,
   store: Store,
-  sandboxes: Sandbox[],
+  sandboxes: PreparedSandbox[],
   signal: AbortSignal,
 ): Promise<OwnSteps> {
   const config = batchConfigSchema.parse({
@@ -42,8 +44,15 @@ export async function runOwnSteps(
   });
   const client = createTeacher(config.teacher, { apiKey: () => Promise.resolve(undefined) });
   const booked = createBookedTeacher(client, store, BATCH);
-  const run = (sandbox: Sandbox, name: string, maxSteps: number) =>
-    runOne({ plan: toPlan(config, name, maxSteps), store, teacher: booked, sandbox, signal });
+  const run = (sandbox: PreparedSandbox, name: string, maxSteps: number) =>
+    runOne({
+      config,
+      plan: toPlan(config, name, maxSteps),
+      store,
+      teacher: booked,
+      sandbox,
+      signal,
+    });
   try {
     const [first] = sandboxes;
     for (let index = 0; first !== undefined && index < WARM_UP.rollouts; index += 1) {
@@ -83,19 +92,24 @@ function toPlan({ rollout, prompts }: BatchConfig, name: string, maxSteps: numbe
 }
 
 interface OneRollout {
+  config: BatchConfig;
   plan: RolloutPlan;
   store: Store;
   teacher: Teacher;
-  sandbox: Sandbox;
+  sandbox: PreparedSandbox;
   signal: AbortSignal;
 }
 
-async function runOne({ plan, store, teacher, sandbox, signal }: OneRollout) {
+async function runOne({ config, plan, store, teacher, sandbox, signal }: OneRollout) {
   const lease = await store.leases.take(plan.rolloutId);
   const journal = store.journals.of(lease);
   const starts: number[] = [];
   try {
-    await runRollout(plan, { teacher, sandbox, journal: timed(journal, starts) }, signal);
+    const { teacher: saving } = saveTrees(teacher, sandbox, journal, {
+      ...readEnvironment({}).saving,
+      memoryBytes: config.environment.memoryBytes,
+    });
+    await runRollout(plan, { teacher: saving, sandbox, journal: timed(journal, starts) }, signal);
     const end = performance.now();
     const stepMs = starts.map((start, step) => (starts[step + 1] ?? end) - start);
     return { stepMs, messages: toTrajectory(plan, await journal.open()).turns };

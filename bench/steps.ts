@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Sandbox } from '../domain/ports.ts';
+import type { PreparedSandbox } from '../domain/ports.ts';
 import { connectEngine } from '../sandbox/engine.ts';
 import { createSandboxes, type DockerSandboxes } from '../sandbox/sandboxes.ts';
 import { openStore } from '../store/open.ts';
@@ -90,7 +90,7 @@ function startAll(
   sandboxes: DockerSandboxes,
   { imageId, rollouts }: Workload,
   signal: AbortSignal,
-): Promise<Sandbox[]> {
+): Promise<PreparedSandbox[]> {
   return Promise.all(
     Array.from({ length: rollouts }, (_, index) =>
       sandboxes.start(
