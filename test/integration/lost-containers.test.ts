@@ -1,4 +1,4 @@
-/** A host that loses its worker and every container at once: the rollouts go on in other ones, from the trees they had saved. */
+/** A host that loses every container, with a worker that is killed or told to stop: the rollouts go on from the trees they had saved. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ const config: BatchConfigInput = {
   teacher: { scripted: { latency: '200ms', policies: { reproduce: 1 } } },
 };
 
-describe('containers that are lost with their worker', () => {
+describe('containers that are lost', () => {
   let undisturbed: Product;
   let disturbed: Product;
   let journals: JournalEntry[][];
@@ -42,6 +42,11 @@ describe('containers that are lost with their worker', () => {
     await until('trees are saved', async () => savedTrees(disturbed) >= 2);
     await disturbed.kill('worker');
     await createReaper({ engine: await connectEngine(), installation: store.id }).removeAll();
+    const before = await calls(store);
+    expect(await disturbed.run(['resume', 'lost', '--detach'], env)).toMatchObject({ code: 0 });
+    await until('it goes on', async () => (await calls(store)) >= before + 4);
+    expect(await disturbed.run(['down'])).toMatchObject({ code: 0 });
+    expect(await disturbed.leftovers()).toEqual([]);
     const resumed = await disturbed.run(['resume', 'lost', '--json'], env);
     expect(resumed).toMatchObject({ code: 0 });
     journals = await readJournals(store);
@@ -68,8 +73,8 @@ describe('containers that are lost with their worker', () => {
   it('cost no more than the steps since the last saved tree, and these are booked as waste', async () => {
     const [bare, more] = await Promise.all([undisturbed.store(), disturbed.store()]);
     const again = (await calls(more)) - (await calls(bare));
-    // Of each of the samples under way, those steps and the reply that was on its way.
-    expect(again).toBeLessThanOrEqual(SAMPLES * (SAVE_STEPS + 1));
+    // Both times of each of the samples under way, those steps and the reply that was on its way.
+    expect(again).toBeLessThanOrEqual(2 * SAMPLES * (SAVE_STEPS + 1));
     const wasted = [...(await more.ends.read('lost')).values()].map((end) => end.wasted.usage);
     const inputTokens = wasted.reduce((sum, usage) => sum + usage.inputTokens, 0);
     expect(inputTokens > 0).toBe(again > 0);
