@@ -5,6 +5,7 @@ import { FAILURES, type FailureType, type HeldClass } from '../domain/outcome.ts
 import { EngineUnavailable, ImageError, SandboxLost, TeacherError } from '../domain/ports.ts';
 import { PromptError } from '../domain/prompts.ts';
 import { LeaseLost, StoreCorrupt, StoreUnavailable } from '../domain/store.ts';
+import { Stalled } from './stall-guard.ts';
 
 /** Tries an unexpected error gets before it counts as a bug: most are passing trouble that nobody has named yet. */
 const INTERNAL_ERROR_ATTEMPTS = 5;
@@ -49,6 +50,7 @@ export function toFailure(error: unknown, attempt: number): Error {
   if (error instanceof StoreUnavailable)
     return failure('StoreUnavailable', message, { cause: error });
   if (error instanceof StoreCorrupt) return failure('StoreCorrupt', message, { cause: error });
+  if (error instanceof Stalled) return failure('Stalled', message, { cause: error });
   if (error instanceof LeaseLost) return failure('LeaseLost', message, { cause: error });
   if (error instanceof PromptError) return failure('InvalidConfig', message, { cause: error });
   return ApplicationFailure.create({

@@ -9,6 +9,7 @@ import {
   type ExtractedPatch,
   type PreparedSandbox,
   SandboxLost,
+  type SandboxUsage,
   TeacherError,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
@@ -18,13 +19,18 @@ import { held } from './failures.ts';
 import { obtainSandbox, startOf } from './rollout-sandbox.ts';
 import { type RolloutInput, rolloutName, statementOf, toRolloutPlan } from './rollout-plan.ts';
 import { type SavedTrees, saveTrees } from './saved-trees.ts';
-import { readSample, runStage } from './stage.ts';
+import { type Beat, readSample, runStage } from './stage.ts';
+import { Stalled, stallGuarded } from './stall-guard.ts';
 
 /** Take-overs in a row without progress that park a sample: something in it ends its worker. */
 const MAX_FRUITLESS = 3;
 const MAX_PATCH_ENTRIES = 10_000;
 const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
+/** A teacher in trouble is waited for in place so long. */
+const TEACHER_PATIENCE_MS = 5 * 60_000;
+/** For a tree that is saved meanwhile, and a host under load. */
+const STALL_MARGIN_MS = 5 * 60_000;
 
 export function createRollout({
   store,
@@ -55,7 +61,7 @@ export function createRollout({
         const lease = await store.leases.take(plan.rolloutId);
         let sandbox: PreparedSandbox | undefined;
         let trees: SavedTrees | undefined;
-        let isWillful = true;
+        let isFruitful = true;
         let isLeft = false;
         try {
           // The owner before may have finished, and settled its lease, since the look above.
@@ -79,14 +85,15 @@ export function createRollout({
             labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
           };
           sandbox = await obtainSandbox(sandboxes, journal, spec, signal);
-          const { ref } = sandbox;
+          const { ref, usage } = sandbox;
           const { memoryBytes } = spec.limits;
           trees = saveTrees(teacher, sandbox, journal, { ...saving, memoryBytes });
-          const run = await runRollout(
-            plan,
-            { teacher: trees.teacher, sandbox, journal },
-            signal,
-            (progress) => report({ ...progress, sandbox: ref.container.slice(0, 12) }),
+          const ports = { teacher: trees.teacher, sandbox, journal };
+          const run = await stallGuarded(stallMs(batch.config), signal, (until, onProgress) =>
+            runRollout(plan, ports, until, (progress) => {
+              onProgress();
+              report({ ...progress, sandbox: ref.container.slice(0, 12), ...toBeat(usage()) });
+            }),
           );
           report({ step: run.steps, phase: 'extracting the patch' });
           const extracted = await sandbox.extractPatch(capsOf(batch.config.rollout));
@@ -113,18 +120,19 @@ export function createRollout({
           await store.leases.settle(plan.rolloutId);
           return stored;
         } catch (error) {
-          // What loses its sandbox again and again at the same step would be bought for ever: it counts as fruitless.
-          isWillful = !(error instanceof SandboxLost);
+          const isLost = error instanceof SandboxLost;
+          // What ends at the same step again and again would be bought for ever.
+          isFruitful = !isLost && !(error instanceof Stalled);
           // Waiting for a teacher may take long: the saved tree waits as well. Otherwise who tries again goes on in the sandbox.
           const isParked = error instanceof TeacherError && trees?.isSaved() === true;
-          const isNext = isWillful && isTriedAgain(error) && !isParked;
+          const isNext = !isLost && !isParked && isTriedAgain(error);
           isLeft = isNext || !(await holds(lease)); // or whoever has taken it over
           throw error;
         } finally {
           // One that can't be removed now is the reaper's.
           if (isLeft) sandbox?.leave();
           else await sandbox?.close().catch(() => undefined);
-          if (isWillful) await store.leases.release(lease);
+          if (isFruitful) await store.leases.release(lease);
         }
       },
       () => waitingFor(input.batchId),
@@ -133,6 +141,18 @@ export function createRollout({
 }
 
 // --- internal ---
+
+/** Longer than any step may take: one call of the teacher with the waiting for it, or one command. */
+function stallMs({ teacher, rollout }: BatchConfig): number {
+  const callMs = teacher.deadlines.totalMs + TEACHER_PATIENCE_MS;
+  return Math.max(callMs, rollout.commandTimeoutMs) + STALL_MARGIN_MS;
+}
+
+function toBeat(usage: SandboxUsage | undefined): Partial<Beat> {
+  return usage === undefined
+    ? {}
+    : { memoryMiB: Math.round(usage.memoryBytes / 1024 ** 2), tasks: usage.tasks };
+}
 
 function capsOf({ maxPatchBytes }: BatchConfig['rollout']): ExtractCaps {
   return {

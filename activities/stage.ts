@@ -23,6 +23,9 @@ export interface Beat {
   tokens?: number;
   costUsd?: number | null;
   sandbox?: string;
+  /** What the sandbox took when it was last looked at. */
+  memoryMiB?: number;
+  tasks?: number;
   /** What the teacher's endpoints are waited for, when they are. */
   waiting?: string | undefined;
 }

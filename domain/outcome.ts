@@ -66,6 +66,8 @@ export const FAILURES = {
   WorkerRestarted: { retryable: true },
   LeaseLost: { retryable: true },
   Draining: { retryable: true },
+  /** No progress within its deadline. */
+  Stalled: { retryable: true },
   ImageNotFound: { retryable: false },
   ImageBuildFailed: { retryable: false },
   InvalidSample: { retryable: false },

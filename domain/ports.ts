@@ -166,6 +166,8 @@ export interface Sandbox {
  * sandbox and not by its ref.
  */
 export interface PreparedSandbox extends Sandbox {
+  /** What it took when it was last looked at, which is once a second while commands run; undefined before. */
+  usage(): SandboxUsage | undefined;
   /** Stops the sandbox; its patch against the prepared image, computed outside it. Repeated, it gives the same. */
   extractPatch(caps: ExtractCaps): Promise<ExtractedPatch>;
   /** All that was made of its files since it began, while nothing runs in it; undefined where that is more than `maxBytes`. */
@@ -174,6 +176,14 @@ export interface PreparedSandbox extends Sandbox {
   restoreTree(tree: Uint8Array): Promise<boolean>;
   /** Lets go of it for another owner: it runs on. Nothing of it is usable here any more. */
   leave(): void;
+}
+
+export interface SandboxUsage {
+  /** Processes and threads, the sandbox's own first one among them. */
+  tasks: number;
+  memoryBytes: number;
+  /** Processes that the kernel killed for memory, since the sandbox began. */
+  memoryKills: number;
 }
 
 /** Resources and environment of a sandbox. */

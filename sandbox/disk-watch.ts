@@ -6,7 +6,7 @@
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { SandboxLimits } from '../domain/ports.ts';
+import type { SandboxLimits, SandboxUsage } from '../domain/ports.ts';
 import { call, type Engine } from './engine.ts';
 import type { GuestClient } from './guest-client.ts';
 import type { Places } from './places.ts';
@@ -38,6 +38,8 @@ export interface DiskSpace {
 export interface DiskGuard {
   /** Looks at the sandbox at most once a second while a command runs; gives the command's own end. */
   during<T>(command: Promise<T>): Promise<T>;
+  /** As of the last look. */
+  usage(): SandboxUsage | undefined;
   /** The sandbox is gone. Has to be called once `during` was. */
   release(): void;
 }
@@ -119,12 +121,16 @@ export function createDiskWatch(
     guard(guest, imageId, limits) {
       const one: Watched = { guest, endedAt: 0 };
       let before: DiskSpace | undefined;
+      let usage: SandboxUsage | undefined;
       let lookedAt = 0;
       let measuredAt = Date.now();
       let isLookedAt = false;
 
       async function look(): Promise<void> {
-        const free = await guest.ask(REQUEST.stat, [], readSpace, { timeoutMs: TIMEOUT_MS });
+        const { free, ...rest } = await guest.ask(REQUEST.stat, [], readStat, {
+          timeoutMs: TIMEOUT_MS,
+        });
+        usage = rest;
         before ??= free;
         const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
         if (
@@ -164,6 +170,7 @@ export function createDiskWatch(
             clearInterval(timer);
           }
         },
+        usage: () => usage,
         release() {
           watched.delete(one);
           if (watched.size > 0) return;
@@ -192,6 +199,11 @@ async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<Disk
     if (free) return free;
   }
   return undefined;
+}
+
+function readStat(body: BodyReader): SandboxUsage & { free: DiskSpace } {
+  const free = readSpace(body);
+  return { free, tasks: body.u64(), memoryBytes: body.u64(), memoryKills: body.u64() };
 }
 
 function readSpace(body: BodyReader): DiskSpace {

@@ -87,6 +87,7 @@ export function createDockerSandbox(
     saveTree: async (maxBytes) =>
       saveTree(usable(), await host.placesOf(guest, ref.imageId), maxBytes),
     restoreTree: async (tree) => restoreTree(usable(), tree),
+    usage: () => disk.usage(),
     leave() {
       isStopped = true;
       disk.release();

@@ -14,7 +14,7 @@ struct source {
   int fd; /* 0: not opened yet; the kernel answers anew whenever it is read from its start */
 };
 
-/* The number after the word at the start of a line of the first of two files that is there. */
+/* The number after the word ("": the first one) at the start of a line of the first of two files that is there. */
 static uint64_t counter(struct source *source) {
   char bytes[1024];
   if (source->fd == 0) source->fd = open(source->unified, O_RDONLY | O_CLOEXEC);
@@ -41,6 +41,16 @@ uint64_t refused_forks(void) {
   return counter(&source);
 }
 
+static uint64_t task_count(void) {
+  static struct source source = {"/sys/fs/cgroup/pids.current", "/sys/fs/cgroup/pids/pids.current", "", 0};
+  return counter(&source);
+}
+
+static uint64_t memory_used(void) {
+  static struct source source = {"/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes", "", 0};
+  return counter(&source);
+}
+
 bool is_disk_full(const char *path) {
   struct statvfs disk;
   act_as_agent();
@@ -50,11 +60,13 @@ bool is_disk_full(const char *path) {
          ((uint64_t)disk.f_bavail * disk.f_frsize < FULL_BELOW_BYTES || (disk.f_files > 0 && disk.f_ffree == 0));
 }
 
-/* u64 free bytes of the disk, u64 free inodes of it. */
 void put_stat(struct buffer *to) {
   struct statvfs disk = {0};
   statvfs("/", &disk);
   put_u64(to, (uint64_t)disk.f_bavail * disk.f_frsize);
   /* Some file systems have no table of inodes to run out of. */
   put_u64(to, disk.f_files > 0 ? disk.f_ffree : UINT64_MAX);
+  put_u64(to, task_count());
+  put_u64(to, memory_used());
+  put_u64(to, memory_kills());
 }

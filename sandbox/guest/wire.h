@@ -24,7 +24,7 @@ enum request_type {
   REQUEST_WRITE,      /* string path, string bytes */
   REQUEST_LIST,       /* string path, u32 depth, u32 bytes at most */
   REQUEST_STOP,       /* ends every process; afterwards only the tree can be asked for */
-  REQUEST_STAT,       /* -> u64 free bytes of the disk, u64 free inodes */
+  REQUEST_STAT,       /* -> u64 free bytes of the disk, u64 free inodes, u64 tasks with our own, u64 bytes of memory, u64 out-of-memory kills */
   REQUEST_CHANGES,    /* -> records, see changes.c */
   REQUEST_FETCH,      /* u64 bytes at most, u32 n, n strings: paths below the repository */
   REQUEST_USAGE,      /* u32 n, n strings: places -> u64 bytes, u64 inodes that were written there */

@@ -10,6 +10,7 @@ import { toRunFields } from '../../sandbox/command.ts';
 import { connectGuest, type GuestConnection } from '../../sandbox/guest.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { GUEST_ERROR, REQUEST, toFrame } from '../../sandbox/wire.ts';
+import { LIMITS } from '../support/sandbox-fixture.ts';
 import { openSuite } from '../support/sandbox-suite.ts';
 
 const { engine, start } = await openSuite('guest');
@@ -30,6 +31,11 @@ function toRequest(command: string, options: Partial<CommandRequest> = {}): Comm
 const run = (command: string, options?: Partial<CommandRequest>) =>
   sandbox.run(toRequest(command, options));
 
+/** Kills processes by their name, all or those whose pid stands so to a number: no image has to have a program for it. */
+function killAll(name: string, which = '-gt 1'): string {
+  return `for p in /proc/[0-9]*; do [ "$(cat $p/comm)" = ${name} ] && [ $(basename $p) ${which} ] && kill -9 $(basename $p); done`;
+}
+
 async function timed<T>(work: Promise<T>): Promise<{ value: T; ms: number }> {
   const since = performance.now();
   return { value: await work, ms: performance.now() - since };
@@ -47,7 +53,7 @@ describe('a command', () => {
     expect(output.match(/yes|bash/g)).toEqual(['bash', 'bash']);
   });
 
-  it.each(['kill -9 -1', 'pkill -9 bash', "trap 'pkill -9 -o bash' EXIT; true"])(
+  it.each(['kill -9 -1', killAll('bash'), `trap '${killAll('bash', '-lt $$')}' EXIT; true`])(
     'is followed by the next one also when it ends the shell that waits for that: %s',
     async (command) => {
       for (let round = 0; round < 20; round++) {
@@ -94,6 +100,24 @@ describe('a command', () => {
     expect(value.filter(({ end }) => end === 'timed-out')).toHaveLength(1);
     expect(value.filter(({ exitCode }) => exitCode === 137)).toHaveLength(11);
     expect(ms).toBeLessThan(20_000);
+  });
+});
+
+describe('what a sandbox takes', () => {
+  it('is told while it runs: processes, memory, and what the kernel killed for memory', async () => {
+    const hold = `python3 -c 'import time; x = bytearray(100 << 20); time.sleep(20)'`;
+    await run(`${hold} & sleep 2.5`);
+    const holding = sandbox.usage();
+    expect(holding?.memoryBytes).toBeGreaterThan(100 * 1024 ** 2);
+    expect(holding?.memoryBytes).toBeLessThan(LIMITS.memoryBytes);
+    expect(holding?.tasks).toBeGreaterThanOrEqual(3);
+    expect(holding?.memoryKills).toBe(0);
+    await run(`python3 -c 'x = bytearray(${2 * LIMITS.memoryBytes})'`);
+    await run(`${killAll('python3')}; sleep 2.5`);
+    const freed = sandbox.usage();
+    expect(freed?.memoryKills).toBeGreaterThan(0);
+    expect(freed?.memoryBytes).toBeLessThan(100 * 1024 ** 2);
+    expect(freed?.tasks).toBeLessThan(holding?.tasks ?? 0);
   });
 });
 

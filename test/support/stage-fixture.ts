@@ -99,6 +99,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
             memory.ran.push(...(JSON.parse(Buffer.from(tree).toString()) as string[]));
             return world.restores;
           },
+          usage: () => undefined,
           leave: () => undefined,
           async close() {
             open.delete(container);

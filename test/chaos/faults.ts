@@ -1,0 +1,81 @@
+/** Faults that a host does to a batch at work, and the repair that people do after each. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectEngine } from '../../sandbox/engine.ts';
+import type { Product } from '../support/product.ts';
+
+export const FAULTS = [
+  'worker-kill',
+  'server-kill',
+  'worker-and-server-kill',
+  'worker-stop',
+  'container-remove',
+  'container-kill',
+  'container-pause',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** Those after which a process has to come back. */
+export const KILLS_WORKER: ReadonlySet<Fault> = new Set(['worker-kill', 'worker-and-server-kill']);
+/** Those that take a rollout's container away; at most one each. */
+export const TAKES_CONTAINER: ReadonlySet<Fault> = new Set([
+  'container-remove',
+  'container-kill',
+  'container-pause',
+]);
+
+/** Injects it and repairs what has to be repaired; returns when that is done. `pick` chooses an index below a count. */
+export async function inject(
+  product: Product,
+  fault: Fault,
+  options: { stopMs: number; pick: (count: number) => number; env: Record<string, string> },
+): Promise<void> {
+  switch (fault) {
+    case 'worker-kill':
+      await product.kill('worker');
+      return up(product, options.env);
+    case 'server-kill':
+      await product.kill('server');
+      return up(product, options.env);
+    case 'worker-and-server-kill':
+      await Promise.all([product.kill('worker'), product.kill('server')]);
+      return up(product, options.env);
+    case 'worker-stop': {
+      const pid = product.pidOf('worker');
+      process.kill(pid, 'SIGSTOP');
+      await sleep(options.stopMs);
+      process.kill(pid, 'SIGCONT');
+      return;
+    }
+    case 'container-remove':
+      return toContainer(product, options.pick, (container) => container.remove({ force: true }));
+    case 'container-kill':
+      return toContainer(product, options.pick, (container) => container.kill());
+    case 'container-pause':
+      return toContainer(product, options.pick, (container) => container.pause());
+  }
+}
+
+// --- internal ---
+
+async function up(product: Product, env: Record<string, string>): Promise<void> {
+  const { code, stderr } = await product.run(['up'], env);
+  if (code !== 0) throw new Error(`twinpatch up ended with code ${code}: ${stderr}`);
+}
+
+type Container = ReturnType<Awaited<ReturnType<typeof connectEngine>>['docker']['getContainer']>;
+
+/** Nothing, where no rollout has a container just now, or it has gone by itself meanwhile. */
+async function toContainer(
+  product: Product,
+  pick: (count: number) => number,
+  act: (container: Container) => Promise<unknown>,
+): Promise<void> {
+  const names = await product.containers();
+  const name = names[pick(names.length)];
+  if (name === undefined) return;
+  const { docker } = await connectEngine();
+  await act(docker.getContainer(name.slice(1))).catch((error: { statusCode?: number }) => {
+    if (error.statusCode !== 404 && error.statusCode !== 409) throw error as unknown as Error;
+  });
+}

@@ -1,0 +1,55 @@
+/** What must hold of a batch whatever was done to it, read from its store alone. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RolloutResult } from '../../domain/sample.ts';
+import type { Store } from '../../domain/store.ts';
+import type { Product } from '../support/product.ts';
+
+export interface Findings {
+  /** Samples without a verdict. */
+  lost: number;
+  /** Samples with more than one. */
+  doubled: number;
+  /** Requests of rollouts whose reply was bought once more: the one before was on its way, or came after the last saved tree. */
+  repliesRebought: number;
+  /** Tool calls that a rollout observed twice. */
+  commandsRerun: number;
+}
+
+export async function examine(store: Store, batch: string, samples: number): Promise<Findings> {
+  const ends = await store.ends.read(batch);
+  const findings: Findings = { lost: 0, doubled: 0, repliesRebought: 0, commandsRerun: 0 };
+  for (const { key: sampleKey } of await store.batches.samples(batch, 0, samples)) {
+    const names = await store.ledger.names(batch, sampleKey);
+    const verdicts = names.filter((name) => name.startsWith('end-')).length;
+    if (verdicts === 0 || !ends.has(sampleKey)) findings.lost += 1;
+    if (verdicts > 1) findings.doubled += 1;
+    for (const name of names.filter((each) => each.startsWith('rollout-'))) {
+      const result = await store.ledger.get<RolloutResult>({ batchId: batch, sampleKey, name });
+      if (result === undefined) continue;
+      const entries = await store.journals.read(result.journal);
+      const count = (kind: string) => entries.filter((entry) => entry.kind === kind).length;
+      findings.repliesRebought += count('sent') - count('reply');
+      const observed = entries.flatMap((entry) => (entry.kind === 'observation' ? [entry.id] : []));
+      findings.commandsRerun += observed.length - new Set(observed).size;
+    }
+  }
+  return findings;
+}
+
+/** Calls that were paid for. */
+export async function paidCalls(store: Store, batch: string): Promise<number> {
+  return (await store.spend.total(batch)).calls;
+}
+
+/** Rows without the ids of the prepared images, of which each store has its own. */
+export async function rowsOf(product: Product, batch: string): Promise<string> {
+  const out = join(product.folder, `rows-${batch}`);
+  const { code, stderr } = await product.run(['export', batch, '--out', out, '--check']);
+  if (code !== 0) throw new Error(`the export of ${batch} ended with code ${code}: ${stderr}`);
+  return ['t1', 't2']
+    .map((name) => readFileSync(join(out, `${name}.SIMULATED.jsonl`), 'utf8'))
+    .join('\n')
+    .replaceAll(/"imageId":"sha256:[0-9a-f]{64}",/g, '');
+}
