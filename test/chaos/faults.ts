@@ -2,27 +2,40 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectEngine } from '../../sandbox/engine.ts';
-import type { Product } from '../support/product.ts';
+import { createReaper } from '../../sandbox/reaper.ts';
+import { isRunning, type Product, until } from '../support/product.ts';
 
 export const FAULTS = [
   'worker-kill',
   'server-kill',
   'worker-and-server-kill',
   'worker-stop',
+  'worker-drain',
+  'host-loss',
   'container-remove',
   'container-kill',
   'container-pause',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Those after which a process has to come back. */
-export const KILLS_WORKER: ReadonlySet<Fault> = new Set(['worker-kill', 'worker-and-server-kill']);
-/** Those that take a rollout's container away; at most one each. */
-export const TAKES_CONTAINER: ReadonlySet<Fault> = new Set([
-  'container-remove',
-  'container-kill',
-  'container-pause',
-]);
+/**
+ * What a fault may have bought again at most, for each rollout that it can hit: the reply on its way, and the steps since the last
+ * saved tree where the container goes too.
+ */
+export const COSTS: Record<
+  Fault,
+  { rollouts: 'one' | 'all'; steps: 'in-flight' | 'unsaved' | 'none' }
+> = {
+  'worker-kill': { rollouts: 'all', steps: 'in-flight' },
+  'server-kill': { rollouts: 'all', steps: 'none' },
+  'worker-and-server-kill': { rollouts: 'all', steps: 'in-flight' },
+  'worker-stop': { rollouts: 'all', steps: 'in-flight' },
+  'worker-drain': { rollouts: 'all', steps: 'unsaved' },
+  'host-loss': { rollouts: 'all', steps: 'unsaved' },
+  'container-remove': { rollouts: 'one', steps: 'unsaved' },
+  'container-kill': { rollouts: 'one', steps: 'unsaved' },
+  'container-pause': { rollouts: 'one', steps: 'unsaved' },
+};
 
 /** Injects it and repairs what has to be repaired; returns when that is done. `pick` chooses an index below a count. */
 export async function inject(
@@ -46,6 +59,18 @@ export async function inject(
       await sleep(options.stopMs);
       process.kill(pid, 'SIGCONT');
       return;
+    }
+    case 'worker-drain': {
+      const pid = product.pidOf('worker');
+      process.kill(pid, 'SIGTERM');
+      await until('the worker has ended', async () => !isRunning(pid));
+      return up(product, options.env);
+    }
+    case 'host-loss': {
+      await product.kill('worker');
+      const installation = (await product.store()).id;
+      await createReaper({ engine: await connectEngine(), installation }).removeAll();
+      return up(product, options.env);
     }
     case 'container-remove':
       return toContainer(product, options.pick, (container) => container.remove({ force: true }));

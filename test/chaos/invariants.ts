@@ -15,11 +15,19 @@ export interface Findings {
   repliesRebought: number;
   /** Tool calls that a rollout observed twice. */
   commandsRerun: number;
+  /** Rollouts that went on from a saved tree. */
+  restored: number;
 }
 
 export async function examine(store: Store, batch: string, samples: number): Promise<Findings> {
   const ends = await store.ends.read(batch);
-  const findings: Findings = { lost: 0, doubled: 0, repliesRebought: 0, commandsRerun: 0 };
+  const findings: Findings = {
+    lost: 0,
+    doubled: 0,
+    repliesRebought: 0,
+    commandsRerun: 0,
+    restored: 0,
+  };
   for (const { key: sampleKey } of await store.batches.samples(batch, 0, samples)) {
     const names = await store.ledger.names(batch, sampleKey);
     const verdicts = names.filter((name) => name.startsWith('end-')).length;
@@ -31,6 +39,9 @@ export async function examine(store: Store, batch: string, samples: number): Pro
       const entries = await store.journals.read(result.journal);
       const count = (kind: string) => entries.filter((entry) => entry.kind === kind).length;
       findings.repliesRebought += count('sent') - count('reply');
+      if (entries.some((entry) => entry.kind === 'mark' && entry.mark === 'restored')) {
+        findings.restored += 1;
+      }
       const observed = entries.flatMap((entry) => (entry.kind === 'observation' ? [entry.id] : []));
       findings.commandsRerun += observed.length - new Set(observed).size;
     }

@@ -5,12 +5,12 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { BatchConfigInput } from '../../domain/config.ts';
 import { COMMANDER, createProduct, type Product, until } from '../support/product.ts';
-import { type Fault, FAULTS, inject, KILLS_WORKER, TAKES_CONTAINER } from './faults.ts';
+import { COSTS, type Fault, FAULTS, inject } from './faults.ts';
 import { examine, type Findings, paidCalls, rowsOf } from './invariants.ts';
 
 export interface ChaosReport extends Findings {
   faults: Partial<Record<Fault, number>>;
-  /** What the faults injected explain: one reply for each rollout that a killed worker had, the unsaved steps of each lost container. */
+  /** What the faults injected may cost at most. */
   repliesExplained: number;
   /** From the end of the repair until the teacher was paid again, in seconds. */
   secondsToGoOnP50: number;
@@ -24,8 +24,8 @@ export interface ChaosReport extends Findings {
 const SAMPLES = 24;
 const SLOTS = 8;
 const SAVE_STEPS = 3;
-const PAUSE_MS = [200, 2_500] as const;
-const STOP_MS = 3_000;
+const PAUSE_MS = [50, 800] as const;
+const STOP_MS = 1_000;
 /** Longer than the server waits for a heartbeat: the stopped worker's rollouts are taken over before it goes on. */
 const LONG_STOP_MS = 75_000;
 const LONG_STOP_EVERY = 50;
@@ -41,7 +41,13 @@ export async function runChaos(
   const env = { TWINPATCH_SAVE_STEPS: String(SAVE_STEPS), TWINPATCH_SLOTS: String(SLOTS) };
   const injected: Fault[] = [];
   const goneOnMs: number[] = [];
-  const found: Findings = { lost: 0, doubled: 0, repliesRebought: 0, commandsRerun: 0 };
+  const found: Findings = {
+    lost: 0,
+    doubled: 0,
+    repliesRebought: 0,
+    commandsRerun: 0,
+    restored: 0,
+  };
   let datasetEqual = true;
   const [disturbed, undisturbed] = [await createProduct(), await createProduct()];
   try {
@@ -83,14 +89,12 @@ export async function runChaos(
     const sorted = goneOnMs.toSorted((a, b) => a - b);
     const quantile = (share: number) =>
       (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) / 1000;
-    const count = (kinds: ReadonlySet<Fault>) =>
-      injected.filter((fault) => kinds.has(fault)).length;
     return {
       faults: Object.fromEntries(
         FAULTS.map((kind) => [kind, injected.filter((fault) => fault === kind).length]),
       ),
       ...found,
-      repliesExplained: count(KILLS_WORKER) * SLOTS + count(TAKES_CONTAINER) * (SAVE_STEPS + 1),
+      repliesExplained: injected.reduce((sum, fault) => sum + mostReplies(fault), 0),
       secondsToGoOnP50: quantile(0.5),
       secondsToGoOnP95: quantile(0.95),
       secondsToGoOnMax: quantile(1),
@@ -113,6 +117,12 @@ function configOf(name: string, seed: number): BatchConfigInput {
     teacher: { scripted: { latency: '100ms' } },
     rollout: { maxSteps: 14 },
   };
+}
+
+function mostReplies(fault: Fault): number {
+  const { rollouts, steps } = COSTS[fault];
+  const each = { none: 0, 'in-flight': 1, unsaved: SAVE_STEPS + 1 }[steps];
+  return each * (rollouts === 'all' ? SLOTS : 1);
 }
 
 async function expectEnd(product: Product, args: string[], env: Record<string, string>) {

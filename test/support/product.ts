@@ -147,6 +147,16 @@ export function startProgram(
   return { child, stderr: () => stderr, ended };
 }
 
+/** Whether a process is there, and no zombie. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
 // --- internal ---
 
 /** Processes that have this folder on their command line or in their environment. */
@@ -163,15 +173,6 @@ function processesOf(folder: string): number[] {
       }),
     )
     .map(Number);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2)[0] !== 'Z';
-  } catch {
-    return false;
-  }
 }
 
 /** A port that is free together with the one 1,000 above it, for the UI. */
