@@ -33,6 +33,14 @@ export async function obtainSandbox(
   });
 }
 
+/** Steps whose effects no saved tree has. */
+export function unsavedSteps(entries: JournalEntry[]): number {
+  const last = entries.findLastIndex(
+    (entry) => marks(entry, 'started') || marks(entry, 'restored') || marks(entry, 'saved'),
+  );
+  return entries.slice(last + 1).filter(({ kind }) => kind === 'reply').length;
+}
+
 /** When the rollout began, in milliseconds since 1970. */
 export function startOf(entries: JournalEntry[]): number {
   const start = entries.find((entry) => marks(entry, 'started'));

@@ -10,13 +10,14 @@ import {
   type PreparedSandbox,
   SandboxLost,
   type SandboxUsage,
+  TEACHER_PATIENCE_MS,
   TeacherError,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
 import { type Lease, LeaseLost, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
 import { held } from './failures.ts';
-import { obtainSandbox, startOf } from './rollout-sandbox.ts';
+import { obtainSandbox, startOf, unsavedSteps } from './rollout-sandbox.ts';
 import { type RolloutInput, rolloutName, statementOf, toRolloutPlan } from './rollout-plan.ts';
 import { type SavedTrees, saveTrees } from './saved-trees.ts';
 import { type Beat, readSample, runStage } from './stage.ts';
@@ -27,8 +28,6 @@ const MAX_FRUITLESS = 3;
 const MAX_PATCH_ENTRIES = 10_000;
 const MAX_PATCH_DEPTH = 64;
 const EXTRACT_TIMEOUT_MS = 5 * 60_000;
-/** A teacher in trouble is waited for in place so long. */
-const TEACHER_PATIENCE_MS = 5 * 60_000;
 /** For a tree that is saved meanwhile, and a host under load. */
 const STALL_MARGIN_MS = 5 * 60_000;
 
@@ -86,8 +85,11 @@ export function createRollout({
           };
           sandbox = await obtainSandbox(sandboxes, journal, spec, signal);
           const { ref, usage } = sandbox;
-          const { memoryBytes } = spec.limits;
-          trees = saveTrees(teacher, sandbox, journal, { ...saving, memoryBytes });
+          trees = saveTrees(teacher, sandbox, journal, {
+            ...saving,
+            unsavedSteps: unsavedSteps(await journal.open()),
+            memoryBytes: spec.limits.memoryBytes,
+          });
           const ports = { teacher: trees.teacher, sandbox, journal };
           const run = await stallGuarded(stallMs(batch.config), signal, (until, onProgress) =>
             runRollout(plan, ports, until, (progress) => {

@@ -30,10 +30,16 @@ export function saveTrees(
   teacher: Teacher,
   sandbox: PreparedSandbox,
   journal: SegmentJournal,
-  { memoryBytes, everySteps, everyMs, ...limits }: SavingLimits & { memoryBytes: number },
+  {
+    unsavedSteps: stepsBefore,
+    memoryBytes,
+    everySteps,
+    everyMs,
+    ...limits
+  }: SavingLimits & { unsavedSteps: number; memoryBytes: number },
 ): SavedTrees {
   const maxBytes = Math.min(limits.maxBytes, memoryBytes * MEMORY_SHARE);
-  let unsavedSteps = 0;
+  let unsavedSteps = stepsBefore;
   let triedAt = Date.now();
   let tookMs = 0;
 

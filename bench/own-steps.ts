@@ -107,6 +107,7 @@ async function runOne({ config, plan, store, teacher, sandbox, signal }: OneRoll
   try {
     const { teacher: saving } = saveTrees(teacher, sandbox, journal, {
       ...readEnvironment({}).saving,
+      unsavedSteps: 0,
       memoryBytes: config.environment.memoryBytes,
     });
     await runRollout(plan, { teacher: saving, sandbox, journal: timed(journal, starts) }, signal);

@@ -56,6 +56,9 @@ export class TeacherError extends Error {
   }
 }
 
+/** Passing trouble is waited out in place so long. */
+export const TEACHER_PATIENCE_MS = 5 * 60_000;
+
 export interface Teacher {
   /** One chat completion. Throws TeacherError; rejects with the signal's reason when it aborts. */
   complete(request: CompletionRequest, call: CallId, signal: AbortSignal): Promise<Completion>;

@@ -6,6 +6,7 @@ import {
   type Completion,
   type CompletionRequest,
   type Teacher,
+  TEACHER_PATIENCE_MS,
   TeacherError,
 } from '../domain/ports.ts';
 import { classify, toFailure, type Trouble } from './classify.ts';
@@ -19,8 +20,6 @@ import { toFinishReason, toMessage } from './reply.ts';
 import { SCRIPTED_FINGERPRINT } from './scripted/wire.ts';
 import { estimateUsage, parseUsage } from './usage.ts';
 
-/** How long one call waits for temporary trouble to end, before it is given back to be tried later. */
-export const PATIENCE_MS = 5 * 60_000;
 /** A call that was given back should not come again at once. */
 const MIN_RETRY_LATER_MS = 30_000;
 
@@ -42,7 +41,7 @@ export interface TeacherDeps {
 
 /**
  * A teacher over all endpoints of the configuration, which must have one: where it says `scripted`, the caller starts that server and puts its
- * address there. `close` drops the connections, once no call is under way. `complete` throws TeacherError: `rate-limit` and `unavailable` after PATIENCE_MS of waiting in place, with the time after
+ * address there. `close` drops the connections, once no call is under way. `complete` throws TeacherError: `rate-limit` and `unavailable` after TEACHER_PATIENCE_MS of waiting in place, with the time after
  * which another try is worth it; `auth` and `unknown-model` when every endpoint is blocked; `context` and `bad-request` at once.
  */
 export function createTeacher(
@@ -174,7 +173,7 @@ export function createTeacher(
           case 'paused': {
             const { member, untilMs } = choice;
             const now = clock.now();
-            patienceEndsMs = Math.min(patienceEndsMs, now + PATIENCE_MS);
+            patienceEndsMs = Math.min(patienceEndsMs, now + TEACHER_PATIENCE_MS);
             const trouble = member.lastTrouble ?? NO_ANSWER;
             if (untilMs > patienceEndsMs) {
               throw toError(member, trouble, Math.max(untilMs - now, MIN_RETRY_LATER_MS));
@@ -203,7 +202,7 @@ export function createTeacher(
           case 'rate-limit':
           case 'unavailable':
             tries += 1;
-            patienceEndsMs = Math.min(patienceEndsMs, clock.now() + PATIENCE_MS);
+            patienceEndsMs = Math.min(patienceEndsMs, clock.now() + TEACHER_PATIENCE_MS);
             avoid.set(member, clock.now() + pool.failed(member, trouble, tries));
         }
       }

@@ -150,6 +150,15 @@ describe('a rollout', () => {
       await undisturbed.remove();
     });
 
+    test('has all that it did before saved when its next owner finds no teacher', async () => {
+      await dieAt(3);
+      stages.world.reply = () => new TeacherError('unavailable', 'down');
+      await expect(go()).rejects.toMatchObject({ type: 'TeacherUnavailable' });
+      expect([...stages.world.open]).toEqual([]);
+      goOn();
+      expect(await go()).toMatchObject({ spent: { costUsd: 0.05 }, wasted: { costUsd: 0 } });
+    });
+
     test('begins again where its saved tree can not be restored', async () => {
       stages.world.reply = ({ step }) =>
         step < 3 ? bash(`echo ${step}`) : new TeacherError('unavailable', 'down');
