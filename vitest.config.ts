@@ -1,4 +1,14 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Whole products take longest: what begins last should be short, or all the other workers wait for it. */
+class WholeProductsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isWhole = ({ moduleId }: TestSpecification) => moduleId.includes('/test/integration/');
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isWhole), ...sorted.filter((file) => !isWhole(file))];
+  }
+}
 
 /** What takes its time by the clock, and so runs when nothing else does. */
 const ALONE = ['test/integration/kills.test.ts'];
@@ -7,6 +17,7 @@ const ALONE = ['test/integration/kills.test.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    sequence: { sequencer: WholeProductsFirst },
     projects: [
       {
         extends: true,
