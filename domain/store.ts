@@ -95,6 +95,12 @@ export interface Lease {
   fruitless: number;
 }
 
+/**
+ * `live`: a process of this host that runs, or of another host that renewed its lease. `gone`: lost or gone by its own will from a
+ * rollout that is unfinished, so the next one may go on in its container. `none`: never taken, or finished.
+ */
+export type OwnerState = 'live' | 'gone' | 'none';
+
 export interface Leases {
   /** Takes the rollout over: the epoch grows by one, and one taker wins it. */
   take(rolloutId: string): Promise<Lease>;
@@ -104,10 +110,7 @@ export interface Leases {
   release(lease: Lease): Promise<void>;
   /** Forgotten, with its journal segments: the rollout has its result. */
   settle(rolloutId: string): Promise<void>;
-  /** Whether its owner is a live process of this host, or of another host that renewed it. */
-  isLive(rolloutId: string): Promise<boolean>;
-  /** Whether it is unfinished and nobody's, its owner lost or gone by its own will: the next one may go on in its container. */
-  awaitsOwner(rolloutId: string): Promise<boolean>;
+  ownerOf(rolloutId: string): Promise<OwnerState>;
 }
 
 /** One epoch's journal of a rollout. */

@@ -52,14 +52,15 @@ export async function keepOwned({
   forNextOwner = false,
 }: {
   attempts: Pick<Store['attempts'], 'live'>;
-  leases: Pick<Store['leases'], 'isLive' | 'awaitsOwner'>;
+  leases: Pick<Store['leases'], 'ownerOf'>;
   forNextOwner?: boolean;
 }): Promise<Parameters<Reaper['reap']>[0]['keep']> {
   const isBusy = (await attempts.live()).length > 0;
   return async ({ labels: { rollout, role }, ended }) => {
     if (rollout === undefined) return isBusy && !(role === 'verifier' && ended);
-    if (await leases.isLive(rollout)) return true;
-    return forNextOwner && !ended && (await leases.awaitsOwner(rollout));
+    // Asked once: the next owner may come between two questions.
+    const owner = await leases.ownerOf(rollout);
+    return owner === 'live' || (forNextOwner && !ended && owner === 'gone');
   };
 }
 

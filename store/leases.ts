@@ -6,7 +6,7 @@
 import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JournalEntry } from '../domain/ports.ts';
-import type { Leases } from '../domain/store.ts';
+import type { Leases, OwnerState } from '../domain/store.ts';
 import { listFolder, readIfThere, removeTree, writeOnce } from './files.ts';
 import { type Owner, runsHere, thisProcess } from './owner.ts';
 import { countedEntries } from './segments.ts';
@@ -66,8 +66,7 @@ export function createLeases(folder: string): Leases {
       await removeTree(at);
     },
 
-    isLive: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'live',
-    awaitsOwner: async (rolloutId) => (await stateOf(leaseFolder(folder, rolloutId))) === 'unowned',
+    ownerOf: (rolloutId) => ownerOf(leaseFolder(folder, rolloutId)),
   };
 
   function stopRenewing(path: string): void {
@@ -78,18 +77,18 @@ export function createLeases(folder: string): Leases {
 
 // --- internal ---
 
-async function stateOf(at: string): Promise<'live' | 'unowned' | 'none'> {
+async function ownerOf(at: string): Promise<OwnerState> {
   const epoch = await lastEpoch(at);
   if (epoch === 0) return 'none';
-  if ((await readIfThere(join(at, `${epoch}.released`))) !== undefined) return 'unowned';
+  if ((await readIfThere(join(at, `${epoch}.released`))) !== undefined) return 'gone';
   const path = join(at, `${epoch}.lease`);
   const record = await readRecord(path);
   if (record === undefined) return 'none';
   if (record.owner.host === thisProcess().host) {
-    return runsHere(record.owner) ? 'live' : 'unowned';
+    return runsHere(record.owner) ? 'live' : 'gone';
   }
   const renewed = await stat(path).catch(() => undefined);
-  return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'unowned';
+  return renewed !== undefined && Date.now() - renewed.mtimeMs < LEASE_MS ? 'live' : 'gone';
 }
 
 async function touch(path: string): Promise<void> {

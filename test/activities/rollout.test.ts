@@ -261,8 +261,8 @@ describe('a rollout', () => {
       expect(end).toBe(type);
       const isLeft = type === 'InternalError';
       expect([...stages.world.open]).toEqual(isLeft ? ['container-0'] : []);
-      const isLive = await stages.store.leases.isLive(ROLLOUT_ID(stages.of(1).sampleKey));
-      expect(isLive).toBe(type === 'SandboxLost');
+      const owner = await stages.store.leases.ownerOf(ROLLOUT_ID(stages.of(1).sampleKey));
+      expect(owner === 'live').toBe(type === 'SandboxLost');
     },
   );
 

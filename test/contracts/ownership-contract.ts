@@ -69,21 +69,18 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
       });
 
       test('are live while their owner runs, and not after', async () => {
-        expect(await store.leases.isLive(id)).toBe(false);
+        expect(await store.leases.ownerOf(id)).toBe('none');
         const other = start('take', id, 0);
         await other.first;
-        expect(await store.leases.isLive(id)).toBe(true);
-        expect(await store.leases.awaitsOwner(id)).toBe(false);
+        expect(await store.leases.ownerOf(id)).toBe('live');
         await other.kill();
-        expect(await store.leases.isLive(id)).toBe(false);
-        expect(await store.leases.awaitsOwner(id)).toBe(true);
+        expect(await store.leases.ownerOf(id)).toBe('gone');
         const mine = await store.leases.take(id);
-        expect(await store.leases.isLive(id)).toBe(true);
+        expect(await store.leases.ownerOf(id)).toBe('live');
         await store.leases.release(mine);
-        expect(await store.leases.isLive(id)).toBe(false);
-        expect(await store.leases.awaitsOwner(id)).toBe(true);
+        expect(await store.leases.ownerOf(id)).toBe('gone');
         await store.leases.settle(id);
-        expect(await store.leases.awaitsOwner(id)).toBe(false);
+        expect(await store.leases.ownerOf(id)).toBe('none');
       });
 
       test('are forgotten with their segments once settled', async () => {
@@ -92,7 +89,7 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
         await store.leases.settle(id);
         await store.leases.release(lease);
         expect(await store.leases.holds(lease)).toBe(false);
-        expect(await store.leases.isLive(id)).toBe(false);
+        expect(await store.leases.ownerOf(id)).toBe('none');
         const next = await store.leases.take(id);
         expect(next).toMatchObject({ epoch: 1, fruitless: 0 });
         expect(await store.journals.of(next).open()).toEqual([]);

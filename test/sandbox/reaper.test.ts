@@ -53,7 +53,7 @@ describe('reaping', () => {
     const ended = await create('verifier', 'exited');
     const working = (count: number) => ({
       attempts: { live: async () => Array.from({ length: count }, () => ATTEMPT) },
-      leases: { isLive: async () => false, awaitsOwner: async () => false },
+      leases: { ownerOf: async () => 'none' as const },
     });
     const ids = (removed: { id: string }[]) => removed.map(({ id }) => id).sort();
     expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual([ended]);
@@ -125,7 +125,7 @@ describe('starting', () => {
   it('keeps what runs of a rollout that was cut for its next owner, and nothing that has ended', async () => {
     const store = (isUnowned: boolean) => ({
       attempts: { live: async () => [] },
-      leases: { isLive: async () => false, awaitsOwner: async () => isUnowned },
+      leases: { ownerOf: async () => (isUnowned ? ('gone' as const) : ('none' as const)) },
     });
     const names = async (isUnowned: boolean, forNextOwner: boolean) => {
       const keep = await keepOwned({ ...store(isUnowned), forNextOwner });
