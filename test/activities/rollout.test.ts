@@ -87,6 +87,14 @@ describe('a rollout', () => {
       go().catch(() => undefined);
       await asked;
     }
+    /** Of a rollout that is answered as this one is. */
+    async function undisturbedTrajectory(): Promise<string> {
+      const undisturbed = await createStages();
+      undisturbed.world.reply = stages.world.reply;
+      const { trajectory } = await runActivity(() => undisturbed.rollout(undisturbed.rolloutOf(1)));
+      await undisturbed.remove();
+      return trajectory;
+    }
     const goOn = () => {
       stages.world.reply = ({ step }) => (step < 4 ? bash(`echo ${step}`) : submit);
     };
@@ -115,11 +123,7 @@ describe('a rollout', () => {
       expect(entries.filter(({ kind }) => kind === 'reply')).toHaveLength(5);
       const continued = entries.filter((entry) => 'mark' in entry && entry.mark === 'continued');
       expect(continued).toHaveLength(2);
-      const undisturbed = await createStages();
-      undisturbed.world.reply = stages.world.reply;
-      const other = await runActivity(() => undisturbed.rollout(undisturbed.rolloutOf(1)));
-      expect(result.trajectory).toBe(other.trajectory);
-      await undisturbed.remove();
+      expect(result.trajectory).toBe(await undisturbedTrajectory());
     });
 
     test('goes on from its last saved tree where its container is gone, books what came after it, and the journal says so', async () => {
@@ -143,11 +147,7 @@ describe('a rollout', () => {
       expect(entries).toContainEqual(
         expect.objectContaining({ mark: 'restored', epoch: 1, sandbox: result.sandbox }),
       );
-      const undisturbed = await createStages();
-      undisturbed.world.reply = stages.world.reply;
-      const other = await runActivity(() => undisturbed.rollout(undisturbed.rolloutOf(1)));
-      expect(result.trajectory).toBe(other.trajectory);
-      await undisturbed.remove();
+      expect(result.trajectory).toBe(await undisturbedTrajectory());
     });
 
     test('has all that it did before saved when its next owner finds no teacher', async () => {

@@ -1,7 +1,7 @@
 /** Faults that a host does to a batch at work, and the repair that people do after each. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectEngine } from '../../sandbox/engine.ts';
+import { connectEngine, statusOf } from '../../sandbox/engine.ts';
 import { createReaper } from '../../sandbox/reaper.ts';
 import { isRunning, type Product, until } from '../support/product.ts';
 
@@ -100,7 +100,9 @@ async function toContainer(
   const name = names[pick(names.length)];
   if (name === undefined) return;
   const { docker } = await connectEngine();
-  await act(docker.getContainer(name.slice(1))).catch((error: { statusCode?: number }) => {
-    if (error.statusCode !== 404 && error.statusCode !== 409) throw error as unknown as Error;
-  });
+  try {
+    await act(docker.getContainer(name.slice(1)));
+  } catch (error) {
+    if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+  }
 }

@@ -11,26 +11,18 @@ import {
   type ShellState,
 } from '../../domain/ports.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { run as runIn } from '../support/sandbox-suite.ts';
 import { SNIPPETS } from './shell-snippets.ts';
 
 /** Registers the suite for one implementation; `start` gives a fresh sandbox over an empty repository. */
 export function describeSandbox(name: string, start: () => Promise<Sandbox>): void {
   describe(name, () => {
     let sandbox: Sandbox;
-    let requests = 0;
-    let run: (command: string, options?: Partial<CommandRequest>) => ReturnType<Sandbox['run']>;
+    const run = (command: string, options: Partial<CommandRequest> = {}) =>
+      runIn(sandbox, command, options);
 
     beforeAll(async () => {
       sandbox = await start();
-      run = (command, options = {}) =>
-        sandbox.run({
-          id: `command-${requests++}`,
-          command,
-          shell: INITIAL_SHELL,
-          timeoutMs: 30_000,
-          maxOutputBytes: 64 * 1024,
-          ...options,
-        });
     });
     afterAll(async () => sandbox?.close());
 

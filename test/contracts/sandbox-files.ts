@@ -3,21 +3,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { FileWriteRefused, type Sandbox } from '../../domain/ports.ts';
-import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { run as runIn } from '../support/sandbox-suite.ts';
 
 /** Registers the suite for one implementation; `start` gives a fresh sandbox over an empty repository. */
 export function describeFiles(name: string, start: () => Promise<Sandbox>): void {
   describe(name, () => {
     let sandbox: Sandbox;
-    let requests = 0;
-    const run = (command: string) =>
-      sandbox.run({
-        id: `command-${requests++}`,
-        command,
-        shell: INITIAL_SHELL,
-        timeoutMs: 30_000,
-        maxOutputBytes: 64 * 1024,
-      });
+    const run = (command: string) => runIn(sandbox, command);
 
     beforeAll(async () => {
       sandbox = await start();

@@ -3,22 +3,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { CommandRequest, Sandbox } from '../../domain/ports.ts';
-import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { run as runIn } from '../support/sandbox-suite.ts';
 
 /** Registers the suite for one implementation; `start` gives a fresh sandbox over an empty repository. */
 export function describeIsolation(name: string, start: () => Promise<Sandbox>): void {
   describe(name, () => {
     let sandbox: Sandbox;
-    let requests = 0;
     const run = (command: string, options: Partial<CommandRequest> = {}) =>
-      sandbox.run({
-        id: `command-${requests++}`,
-        command,
-        shell: INITIAL_SHELL,
-        timeoutMs: 30_000,
-        maxOutputBytes: 64 * 1024,
-        ...options,
-      });
+      runIn(sandbox, command, options);
 
     beforeAll(async () => {
       sandbox = await start();

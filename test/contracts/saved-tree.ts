@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { PreparedSandbox } from '../../domain/ports.ts';
 import { CAPS, CHANGE } from '../support/patch-suite.ts';
-import { run, say } from '../support/sandbox-suite.ts';
+import { after as afterIn, run, say } from '../support/sandbox-suite.ts';
 
 const MAX_BYTES = 32 * 1024 ** 2;
 /** Everything in the places that a saved tree is of: kinds, modes, times, link texts and contents. The folders themselves may be root's. */
@@ -46,20 +46,8 @@ export function describeSavedTrees(name: string, start: () => Promise<PreparedSa
     }
   }
 
-  /** Works with a fresh sandbox in which a command went well. */
-  async function after<T>(
-    command: string,
-    work: (sandbox: PreparedSandbox) => Promise<T>,
-  ): Promise<T> {
-    const sandbox = await start();
-    try {
-      const result = await run(sandbox, command, { timeoutMs: 60_000 });
-      expect({ command, ...result }).toMatchObject({ end: 'exited', exitCode: 0 });
-      return await work(sandbox);
-    } finally {
-      await sandbox.close();
-    }
-  }
+  const after = <T>(command: string, work: (sandbox: PreparedSandbox) => Promise<T>): Promise<T> =>
+    afterIn(start, command, work);
 
   describe(name, () => {
     it('gives another sandbox the very files: contents, names, kinds, modes, times, links, git and all', async () => {

@@ -1,10 +1,9 @@
 /** What tests of patches share: a repository with a bit of everything, and the patch of a command that was run in it. */
 
 import type { PreparedSandbox } from '../../domain/ports.ts';
-import { expect } from 'vitest';
 
 import type { ExtractCaps, ExtractedPatch } from '../../domain/ports.ts';
-import { openSuite, run } from './sandbox-suite.ts';
+import { after as afterIn, openSuite } from './sandbox-suite.ts';
 
 /** What the image has at /testbed. */
 export const TREE = {
@@ -38,20 +37,8 @@ export const SEEN = '-one = 1\n+one = 100\n two = 2\n';
 export async function openPatchSuite(prefix: string) {
   const suite = await openSuite(prefix, TREE);
 
-  /** Works with a fresh sandbox in which a command went well. */
-  async function after<T>(
-    command: string,
-    work: (sandbox: PreparedSandbox) => Promise<T>,
-  ): Promise<T> {
-    const sandbox = await suite.start();
-    try {
-      const result = await run(sandbox, command, { timeoutMs: 60_000 });
-      expect({ command, ...result }).toMatchObject({ end: 'exited', exitCode: 0 });
-      return await work(sandbox);
-    } finally {
-      await sandbox.close();
-    }
-  }
+  const after = <T>(command: string, work: (sandbox: PreparedSandbox) => Promise<T>): Promise<T> =>
+    afterIn(suite.start, command, work);
 
   const patchOf = (command: string, caps: Partial<ExtractCaps> = {}): Promise<ExtractedPatch> =>
     after(command, (sandbox) => sandbox.extractPatch({ ...CAPS, ...caps }));

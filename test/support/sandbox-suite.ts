@@ -1,8 +1,13 @@
 /** What a test file on real sandboxes shares: one engine, one small image, and the removal of all that it made. */
 
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
 
-import type { CommandRequest, Sandbox, SandboxLimits } from '../../domain/ports.ts';
+import type {
+  CommandRequest,
+  PreparedSandbox,
+  Sandbox,
+  SandboxLimits,
+} from '../../domain/ports.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { execute } from '../../sandbox/exec.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
@@ -70,6 +75,22 @@ export function run(
     ...options,
   };
   return sandbox.run(request, signal);
+}
+
+/** Works with a fresh sandbox in which a command went well. */
+export async function after<T>(
+  start: () => Promise<PreparedSandbox>,
+  command: string,
+  work: (sandbox: PreparedSandbox) => Promise<T>,
+): Promise<T> {
+  const sandbox = await start();
+  try {
+    const result = await run(sandbox, command, { timeoutMs: 60_000 });
+    expect({ command, ...result }).toMatchObject({ end: 'exited', exitCode: 0 });
+    return await work(sandbox);
+  } finally {
+    await sandbox.close();
+  }
 }
 
 /** The output of a command. */
