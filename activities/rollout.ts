@@ -58,6 +58,7 @@ export function createRollout({
 
         const teacher = await teacherFor(batch);
         const lease = await store.leases.take(plan.rolloutId);
+        const journal = store.journals.of(lease);
         let sandbox: PreparedSandbox | undefined;
         let trees: SavedTrees | undefined;
         let isFruitful = true;
@@ -75,7 +76,6 @@ export function createRollout({
               `${lease.fruitless} owners in a row were lost before rollout ${plan.rolloutId} got any further`,
             );
           }
-          const journal = store.journals.of(lease);
           const spec = {
             imageId: input.imageId,
             limits: limitsOf(batch.config.environment),
@@ -134,6 +134,8 @@ export function createRollout({
           // One that can't be removed now is the reaper's.
           if (isLeft) sandbox?.leave();
           else await sandbox?.close().catch(() => undefined);
+          // Whoever is next may be on another host.
+          await journal.share().catch(() => undefined);
           if (isFruitful) await store.leases.release(lease);
         }
       },

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { BatchConfig } from '../domain/config.ts';
+import { isBucket } from '../domain/location.ts';
 import type { ConfigIssue } from './config-issues.ts';
 
 /** Whether a source names a place on this machine, and no URL. */
@@ -19,7 +20,7 @@ export function withFiles(
   folder: string,
 ): { config: BatchConfig } | { issue: ConfigIssue } {
   const { repository, environment, store } = config;
-  const absolute = (path: string) => resolve(folder, path.replace(/^~(?=\/|$)/, homedir()));
+  const absolute = (path: string) => absoluteFrom(folder, path);
   const source = isLocalSource(repository.source) ? absolute(repository.source) : repository.source;
   const dockerfile = environment.dockerfile && readDockerfile(absolute(environment.dockerfile));
   if (typeof dockerfile === 'object') return { issue: dockerfile };
@@ -29,12 +30,21 @@ export function withFiles(
       repository: { ...repository, source },
       environment:
         dockerfile === undefined ? environment : { ...environment, image: undefined, dockerfile },
-      store: /^[a-z0-9]+:\/\//.test(store) ? store : absolute(store),
+      store: resolveStore(store, folder),
     },
   };
 }
 
+/** A store's location, from where its configuration stands. */
+export function resolveStore(store: string, folder: string): string {
+  return isBucket(store) ? store : absoluteFrom(folder, store);
+}
+
 // --- internal ---
+
+function absoluteFrom(folder: string, path: string): string {
+  return resolve(folder, path.replace(/^~(?=\/|$)/, homedir()));
+}
 
 function readDockerfile(path: string): string | ConfigIssue {
   try {

@@ -6,6 +6,7 @@ import { type BatchConfig, DEFAULT_IMAGE } from '../domain/config.ts';
 import { findBaseImage } from '../scripts/base-image.mjs';
 import { askEngine } from '../scripts/engine-api.mjs';
 import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
+import { isBucket } from '../domain/location.ts';
 import { openStore } from '../store/open.ts';
 import { findDaemon } from './daemon.ts';
 import { CliError } from './errors.ts';
@@ -44,7 +45,7 @@ export async function diagnose(io: Io, options: DiagnoseOptions): Promise<Findin
     checkTemporalCli(),
     checkServer(store, options),
     checkWorker(store),
-    checkDisk(store),
+    checkStore(store),
   ]);
   return [
     ...findings,
@@ -152,13 +153,20 @@ async function checkWorker(store: string): Promise<Finding> {
     : good('worker', `pid ${daemon.owner.pid}`);
 }
 
-async function checkDisk(store: string): Promise<Finding> {
-  const { location } = await openStore(store);
+async function checkStore(store: string): Promise<Finding> {
+  let location: string;
+  try {
+    ({ location } = await openStore(store));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return bad('store', message, 'correct that, or give another `store`');
+  }
+  if (isBucket(location)) return good('store', `${location} can be read and written`);
   const { bavail, bsize } = await statfs(location);
   const free = `${((bavail * bsize) / 1024 ** 3).toFixed(1)} GiB free`;
   return bavail * bsize >= MIN_FREE_BYTES
-    ? good('disk', `${free} at ${location}`)
-    : bad('disk', `only ${free} at ${location}`, 'free some space, or give another `store`');
+    ? good('store', `${free} at ${location}`)
+    : bad('store', `only ${free} at ${location}`, 'free some space, or give another `store`');
 }
 
 async function checkTeacher(

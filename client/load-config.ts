@@ -7,7 +7,7 @@ import { demonstrationsOf } from '../domain/demonstrations.ts';
 import { instructionsOf } from '../domain/instructions.ts';
 import { PromptError, promptsOf } from '../domain/prompts.ts';
 import { compileGlobs } from '../repository/globs.ts';
-import { withFiles } from './config-paths.ts';
+import { resolveStore, withFiles } from './config-paths.ts';
 import { type ConfigText, MAX_CONFIG_BYTES, parseConfigText } from './config-file.ts';
 import {
   configErrorMap,
@@ -69,6 +69,19 @@ export async function findConfig(from: string): Promise<string | undefined> {
     if ((await stat(path).catch(() => undefined))?.isFile()) return path;
     if (dirname(folder) === folder) return undefined;
   }
+}
+
+/**
+ * The store that the nearest twinpatch.yaml names; undefined where there is no file or it names none. Whatever else is wrong with
+ * the file matters only to commands that work with all of it.
+ */
+export async function findNamedStore(cwd: string): Promise<string | undefined> {
+  const path = await findConfig(cwd);
+  const text = path && (await readFile(path, 'utf8').catch(() => undefined));
+  if (path === undefined || text === undefined) return undefined;
+  const { value } = parseConfigText(text);
+  const store = (value as { store?: unknown } | null | undefined)?.store;
+  return typeof store === 'string' && store !== '' ? resolveStore(store, dirname(path)) : undefined;
 }
 
 // --- internal ---

@@ -4,8 +4,8 @@ import { InvalidArgumentError } from '@commander-js/extra-typings';
 import { BATCH_NAME_PATTERN } from '../domain/ids.ts';
 
 export const STORE_OPTION = [
-  '--store <folder>',
-  'store of the batch (default: the nearest .twinpatch/store)',
+  '--store <location>',
+  'folder or s3://bucket/prefix (default: what twinpatch.yaml names, or the nearest .twinpatch/store)',
 ] as const;
 export const TEMPORAL_OPTION = [
   '--temporal <host:port>',

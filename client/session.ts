@@ -4,12 +4,13 @@ import type { Client } from '@temporalio/client';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { openStore } from '../store/open.ts';
 import { CliError, EXIT } from './errors.ts';
+import { findNamedStore } from './load-config.ts';
 import { findRunning, type ServerOptions } from './launch.ts';
 import type { Io } from './output.ts';
 import { defaultStore, type Workspace, workspaceOf } from './workspace.ts';
 
 export interface SessionOptions extends ServerOptions {
-  /** Folder of the store. */
+  /** Location of the store. */
   store?: string | undefined;
 }
 
@@ -19,7 +20,9 @@ export interface Session {
 }
 
 export async function openSession(io: Io, { store }: SessionOptions): Promise<Session> {
-  const workspace = workspaceOf(store ?? defaultStore(io.cwd, io.env));
+  const workspace = workspaceOf(
+    store ?? defaultStore(io.cwd, io.env, await findNamedStore(io.cwd)),
+  );
   return { store: await openStore(workspace.store), workspace };
 }
 

@@ -2,6 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { isBucket } from '../domain/location.ts';
+import { cacheFolder } from './cache-folder.ts';
 
 export interface Workspace {
   store: string;
@@ -11,20 +13,32 @@ export interface Workspace {
 
 const FOLDER = '.twinpatch';
 
-/** The workspace of a store: its state is beside it when the store is in a `.twinpatch` folder, and inside it otherwise. */
+/**
+ * The workspace of a store: its state is beside it when the store is in a `.twinpatch` folder, and inside it otherwise; that of a
+ * bucket is in this user's cache.
+ */
 export function workspaceOf(store: string): Workspace {
+  if (isBucket(store)) {
+    const name = store.replace(/^s3:\/\/|\/+$/g, '').replaceAll('/', '~');
+    return { store, state: join(cacheFolder(process.env), 'workspaces', name) };
+  }
   const path = resolve(store);
   const parent = dirname(path);
   return { store: path, state: basename(parent) === FOLDER ? parent : join(path, 'local') };
 }
 
 /**
- * The store that a command without a configuration means: `TWINPATCH_STORE`, else the nearest `.twinpatch/store` upward from `cwd`,
- * else the one that would be made in `cwd`.
+ * The store that a command means where none is named: `TWINPATCH_STORE`, else `configured`, else the nearest `.twinpatch/store`
+ * upward from `cwd`, else the one that would be made in `cwd`.
  */
-export function defaultStore(cwd: string, variables: Record<string, string | undefined>): string {
+export function defaultStore(
+  cwd: string,
+  variables: Record<string, string | undefined>,
+  configured?: string,
+): string {
   const named = variables['TWINPATCH_STORE'];
-  if (named !== undefined && named !== '') return resolve(cwd, named);
+  if (named !== undefined && named !== '') return isBucket(named) ? named : resolve(cwd, named);
+  if (configured !== undefined) return configured;
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
     const candidate = join(folder, FOLDER, 'store');
     if (existsSync(candidate)) return candidate;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
+import { parseBucketLocation } from './location.ts';
 import { duration, size, timeLimit } from './quantity.ts';
 
 /** Base image of a sandbox where the user names none. */
@@ -359,7 +360,11 @@ const sections = z.strictObject({
     .string()
     .min(1)
     .default('.twinpatch/store')
-    .describe('Folder of results, beside this file.'),
+    .refine(
+      (store) => !store.includes('://') || parseBucketLocation(store) !== undefined,
+      'expected a folder, or s3://bucket/prefix',
+    )
+    .describe('Where results are kept: a folder, beside this file, or `s3://bucket/prefix`.'),
 });
 
 /** The configuration of a batch (`twinpatch.yaml`). */

@@ -121,6 +121,8 @@ export interface SegmentJournal extends Journal {
   saveTree(tree: Uint8Array): Promise<void>;
   /** A tree by the name in its mark; undefined when it is gone. */
   readTree(name: string): Promise<Uint8Array | undefined>;
+  /** Whoever takes over, on whatever host, sees all that was appended. */
+  share(): Promise<void>;
   /** On the disk; all that counts, compressed, as a blob. */
   close(): Promise<Ref>;
 }
@@ -193,4 +195,8 @@ export interface Store {
   ends: SampleEnds;
   spend: SpendLedger;
   attempts: Attempts;
+  /** Clears away what dead processes left half-written, and completes what they had still to share with other hosts. */
+  tidy(): Promise<void>;
+  /** All that this process wrote can be read by others. */
+  close(): Promise<void>;
 }

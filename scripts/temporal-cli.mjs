@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { cacheFolder, exclusively } from './cache.mjs';
 import { findProgram, isProgram, run } from './command.mjs';
+import { GO_NEEDED, goInstall } from './go.mjs';
 import { SetupError, messageOf } from './setup-error.mjs';
 
 /** The one version everywhere: a data file of the embedded server is not promised to open in another. */
@@ -12,8 +13,6 @@ export const TEMPORAL_CLI_VERSION = '1.5.1';
 
 const CONNECT_MS = 5_000;
 const DOWNLOAD_MS = 120_000;
-const GO_INSTALL_MS = 20 * 60_000;
-const GO_MINIMUM = [1, 25];
 
 /** @typedef {(message: string) => void} Log */
 
@@ -77,7 +76,7 @@ async function obtain(work, log) {
   }
   throw new SetupError(
     `No Temporal CLI ${TEMPORAL_CLI_VERSION}.\n${reasons.join('\n')}\n` +
-      `Install Go ${GO_MINIMUM.join('.')} or newer and try again, or put the binary of release v${TEMPORAL_CLI_VERSION} at ${cachedCli()}`,
+      `Install ${GO_NEEDED} and try again, or put the binary of release v${TEMPORAL_CLI_VERSION} at ${cachedCli()}`,
   );
 }
 
@@ -111,29 +110,12 @@ async function download(work, log) {
  * @returns {Promise<string>}
  */
 async function buildWithGo(work, log) {
-  await checkGo();
   log(`builds ${TEMPORAL_CLI_VERSION} with go install, about 4 minutes`);
   // The flags of the official release; without them the binary takes itself for a development version.
   const linkFlags = `-s -w -X github.com/temporalio/cli/temporalcli.Version=${TEMPORAL_CLI_VERSION}`;
   const target = `github.com/temporalio/cli/cmd/temporal@v${TEMPORAL_CLI_VERSION}`;
-  await run('go', ['install', '-ldflags', linkFlags, target], {
-    timeoutMs: GO_INSTALL_MS,
-    env: { CGO_ENABLED: '0', GOBIN: work },
-    cwd: work, // a go.mod or go.work around the caller's folder must not take part
-  });
+  await goInstall(target, work, linkFlags);
   return join(work, 'temporal');
-}
-
-/** @returns {Promise<void>} */
-async function checkGo() {
-  const said = findProgram('go') ? await run('go', ['version'], { timeoutMs: 10_000 }) : undefined;
-  if (!said) throw new Error('Go is not installed');
-  const [, major, minor] = /go(\d+)\.(\d+)/.exec(said) ?? [];
-  const [wantedMajor = 0, wantedMinor = 0] = GO_MINIMUM;
-  const isEnough =
-    Number(major) > wantedMajor || (Number(major) === wantedMajor && Number(minor) >= wantedMinor);
-  if (!isEnough)
-    throw new Error(`needs Go ${GO_MINIMUM.join('.')} or newer, and here is ${said.trim()}`);
 }
 
 /**

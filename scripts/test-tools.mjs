@@ -1,5 +1,6 @@
 import { canInstall, installPackages } from './apt.mjs';
 import { findProgram } from './command.mjs';
+import { ensureS3Server } from './s3-server.mjs';
 import { SetupError } from './setup-error.mjs';
 
 /** Programs that only tests run, under any of their names, and the Debian packages that bring them. */
@@ -9,7 +10,8 @@ const TOOLS = [
 ];
 
 /**
- * The compiler of guestd's build with sanitizers, and what runs an arm64 binary here; as root on Debian or Ubuntu, installed.
+ * The compiler of guestd's build with sanitizers, and what runs an arm64 binary here, as root on Debian or Ubuntu installed; and
+ * an S3 server.
  * @param {(message: string) => void} log
  * @returns {Promise<string>}
  */
@@ -22,5 +24,6 @@ export async function ensureTestTools(log) {
     );
   }
   if (missing.length > 0) await installPackages(packages, log);
-  return TOOLS.map(({ names }) => names[0]).join(', ');
+  const s3Server = await ensureS3Server(log);
+  return [...TOOLS.map(({ names }) => names[0]), s3Server].join(', ');
 }

@@ -81,16 +81,6 @@ export function createAppendLog(path: string): AppendLog {
   };
 }
 
-/** Logs by path, each opened once in this process. */
-export function createAppendLogs(): (path: string) => AppendLog {
-  const logs = new Map<string, AppendLog>();
-  return (path) => {
-    const log = logs.get(path) ?? createAppendLog(path);
-    logs.set(path, log);
-    return log;
-  };
-}
-
 // --- internal ---
 
 /** Not through the thread pool: into the page cache it takes microseconds, the way through the pool a tenth of a millisecond or more. */

@@ -1,50 +1,59 @@
 /** `batches/<id>/batch.json` and the manifest, in pages of 1,000 lines. */
 
-import { join } from 'node:path';
 import { canonicalJson, sampleIndex } from '../domain/ids.ts';
 import type { Sample } from '../domain/sample.ts';
 import { type BatchRecord, type Batches, StoreCorrupt } from '../domain/store.ts';
-import { listFolder, parseLines, readIfThere, replaceFile, writeOnce } from './files.ts';
+import { parseLines } from './lines.ts';
+import type { Storage } from './storage.ts';
 
 const PAGE_LINES = 1000;
 
-export function createBatches(folder: string): Batches {
-  const manifest = (batchId: string) => join(folder, batchId, 'manifest');
+/** Folder of a batch. */
+export function batchFolder(batchId: string): string {
+  return `batches/${batchId}`;
+}
+
+export function createBatches(storage: Storage): Batches {
+  const manifest = (batchId: string) => `${batchFolder(batchId)}/manifest`;
   const pagePath = (batchId: string, page: number) =>
-    join(manifest(batchId), `${String(page).padStart(6, '0')}.jsonl`);
+    `${manifest(batchId)}/${String(page).padStart(6, '0')}.jsonl`;
 
   async function readPage(batchId: string, page: number): Promise<Sample[]> {
     const path = pagePath(batchId, page);
-    const bytes = await readIfThere(path);
+    const bytes = await storage.read(path);
     try {
       return bytes === undefined ? [] : parseLines<Sample>(bytes.toString());
     } catch (error) {
-      throw new StoreCorrupt(`${path}: not a page of a manifest`, { cause: error });
+      throw new StoreCorrupt(`${storage.placeOf(path)}: not a page of a manifest`, {
+        cause: error,
+      });
     }
   }
 
   async function planned(batchId: string): Promise<number> {
-    const pages = await listFolder(manifest(batchId));
+    const pages = await storage.list(manifest(batchId));
     if (pages.length === 0) return 0;
     const last = pages.length - 1;
     return last * PAGE_LINES + (await readPage(batchId, last)).length;
   }
 
-  const recordPath = (batchId: string) => join(folder, batchId, 'batch.json');
+  const recordPath = (batchId: string) => `${batchFolder(batchId)}/batch.json`;
 
   async function get(batchId: string): Promise<BatchRecord | undefined> {
     const path = recordPath(batchId);
-    const bytes = await readIfThere(path);
+    const bytes = await storage.read(path);
     if (bytes === undefined) return undefined;
     let record: BatchRecord;
     try {
       record = JSON.parse(bytes.toString()) as BatchRecord;
     } catch (error) {
-      throw new StoreCorrupt(`${path}: not JSON; restore it from a copy`, { cause: error });
+      throw new StoreCorrupt(`${storage.placeOf(path)}: not JSON; restore it from a copy`, {
+        cause: error,
+      });
     }
     if (record.formatVersion !== 1) {
       throw new StoreCorrupt(
-        `${path}: format ${String(record.formatVersion)} was written by another version of twinpatch; use that version`,
+        `${storage.placeOf(path)}: format ${String(record.formatVersion)} was written by another version of twinpatch; use that version`,
       );
     }
     return record;
@@ -52,18 +61,18 @@ export function createBatches(folder: string): Batches {
 
   return {
     async list() {
-      return listFolder(folder);
+      return storage.list('batches');
     },
 
     get,
 
     async begin(record) {
-      const isNew = await writeOnce(recordPath(record.id), toText(record));
+      const isNew = await storage.writeOnce(recordPath(record.id), toText(record));
       return isNew ? record : ((await get(record.id)) ?? record);
     },
 
     async put(record) {
-      await replaceFile(recordPath(record.id), toText(record));
+      await storage.replace(recordPath(record.id), toText(record));
     },
 
     planned,
@@ -81,7 +90,7 @@ export function createBatches(folder: string): Batches {
           }
         }
         const lines = [...before, ...fitting].map((sample) => `${canonicalJson(sample)}\n`);
-        await replaceFile(pagePath(batchId, page), lines.join(''));
+        await storage.replace(pagePath(batchId, page), lines.join(''));
         index += fitting.length;
         rest = rest.slice(fitting.length);
       }

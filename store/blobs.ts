@@ -1,15 +1,12 @@
 /** Immutable content under `blobs/`, by its SHA-256. */
 
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { link, open, readFile, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { canonicalJson } from '../domain/ids.ts';
 import type { Ref } from '../domain/sample.ts';
 import { type Blobs, StoreCorrupt } from '../domain/store.ts';
-import { attempt, makeFolder, syncFolder, writeOnce } from './files.ts';
+import type { Storage } from './storage.ts';
 
 const compress = promisify(gzip);
 const decompress = promisify(gunzip);
@@ -19,35 +16,24 @@ export function sha256(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-export function createBlobs(folder: string): Blobs {
-  const pathOf = (ref: Ref) => {
-    const hex = /^sha256:([0-9a-f]{64})$/.exec(ref)?.[1];
-    if (hex === undefined) throw new StoreCorrupt(`not a reference: ${JSON.stringify(ref)}`);
-    return join(folder, hex.slice(0, 2), hex);
-  };
-  const isThere = (path: string) =>
-    stat(path).then(
-      () => true,
-      () => false,
-    );
-
+export function createBlobs(storage: Storage): Blobs {
   async function put(bytes: Uint8Array): Promise<Ref> {
-    const ref: Ref = `sha256:${sha256(bytes)}`;
-    const path = pathOf(ref);
-    if (!(await isThere(path))) await writeOnce(path, bytes);
-    return ref;
+    const hash = sha256(bytes);
+    const path = pathOf(hash);
+    if (!(await storage.has(path))) await storage.writeOnce(path, bytes);
+    return `sha256:${hash}`;
   }
 
   async function get(ref: Ref): Promise<Uint8Array> {
-    const path = pathOf(ref);
-    const bytes = await attempt(path, () =>
-      readFile(path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') throw new StoreCorrupt(`${path}: this content is missing`);
-        throw error;
-      }),
-    );
+    const path = pathOf(hashOf(ref));
+    const bytes = await storage.read(path);
+    if (bytes === undefined) {
+      throw new StoreCorrupt(`${storage.placeOf(path)}: this content is missing`);
+    }
     if (`sha256:${sha256(bytes)}` !== ref) {
-      throw new StoreCorrupt(`${path}: the content does not have the hash of its name`);
+      throw new StoreCorrupt(
+        `${storage.placeOf(path)}: the content does not have the hash of its name`,
+      );
     }
     return bytes;
   }
@@ -65,36 +51,22 @@ export function createBlobs(folder: string): Blobs {
     },
 
     async putStream(stream) {
-      return attempt(folder, async () => {
-        await makeFolder(folder);
-        const temporary = join(folder, `.tmp-${randomUUID()}`);
-        const hash = createHash('sha256');
-        try {
-          const file = await open(temporary, 'wx', 0o600);
-          try {
-            for await (const chunk of stream) {
-              hash.update(chunk);
-              await file.writeFile(chunk);
-            }
-            await file.sync();
-          } finally {
-            await file.close();
-          }
-          const ref: Ref = `sha256:${hash.digest('hex')}`;
-          const path = pathOf(ref);
-          await makeFolder(dirname(path));
-          await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
-            if (error.code !== 'EEXIST') throw error;
-          });
-          await syncFolder(dirname(path));
-          return ref;
-        } finally {
-          await rm(temporary, { force: true });
-        }
-      });
+      return `sha256:${await storage.writeHashed(stream, pathOf)}`;
     },
 
-    stream: async (ref) => createReadStream(pathOf(ref)),
-    has: (ref) => isThere(pathOf(ref)),
+    stream: async (ref) => storage.stream(pathOf(hashOf(ref))),
+    has: async (ref) => storage.has(pathOf(hashOf(ref))),
   };
+}
+
+// --- internal ---
+
+function pathOf(hash: string): string {
+  return `blobs/${hash.slice(0, 2)}/${hash}`;
+}
+
+function hashOf(ref: Ref): string {
+  const hash = /^sha256:([0-9a-f]{64})$/.exec(ref)?.[1];
+  if (hash === undefined) throw new StoreCorrupt(`not a reference: ${JSON.stringify(ref)}`);
+  return hash;
 }

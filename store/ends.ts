@@ -1,25 +1,23 @@
 /** How samples ended: `end-<generation>.json` for a content verdict, and a summary line that status, stats and export read. */
 
-import { join } from 'node:path';
 import { isContentVerdict } from '../domain/outcome.ts';
 import type { SampleEnd } from '../domain/sample.ts';
 import type { SampleEnds, StageLedger } from '../domain/store.ts';
-import { createAppendLogs } from './append-log.ts';
-import { listFolder, parseLines, readIfThere, writeOnce } from './files.ts';
+import { batchFolder } from './batches.ts';
 import { sampleFolder } from './ledger.ts';
-import { ownerName, thisProcess } from './owner.ts';
+import { parseLines } from './lines.ts';
+import type { Storage } from './storage.ts';
 
-export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
-  const logOf = createAppendLogs();
-  const summary = (batchId: string) => join(batches, batchId, 'summary');
+export function createEnds(storage: Storage, ledger: StageLedger): SampleEnds {
+  const summary = (batchId: string) => `${batchFolder(batchId)}/summary`;
 
   async function generation(batchId: string, sampleKey: string): Promise<number> {
-    const names = await listFolder(sampleFolder(batches, batchId, sampleKey));
+    const names = await storage.list(sampleFolder(batchId, sampleKey));
     return names.filter((name) => name.endsWith('.renewed')).length + 1;
   }
 
   async function append(batchId: string, line: SampleEnd | Renewal): Promise<void> {
-    const log = logOf(join(summary(batchId), `${ownerName(thisProcess())}.jsonl`));
+    const log = storage.lines(summary(batchId));
     await log.append(line);
     await log.sync();
   }
@@ -36,7 +34,7 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
     },
 
     async isFinal(batchId, sampleKey) {
-      const names = await listFolder(sampleFolder(batches, batchId, sampleKey));
+      const names = await storage.list(sampleFolder(batchId, sampleKey));
       const renewals = names.filter((name) => name.endsWith('.renewed')).length;
       return names.includes(`end-${renewals + 1}.json`);
     },
@@ -44,8 +42,8 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
     async read(batchId) {
       const ends = new Map<string, SampleEnd>();
       const renewals = new Map<string, number>();
-      for (const name of await listFolder(summary(batchId))) {
-        const text = (await readIfThere(join(summary(batchId), name)))?.toString() ?? '';
+      for (const name of await storage.list(summary(batchId))) {
+        const text = (await storage.read(`${summary(batchId)}/${name}`))?.toString() ?? '';
         for (const line of parseLines<SampleEnd | Renewal>(text)) {
           if ('renewedTo' in line) {
             renewals.set(line.key, Math.max(line.renewedTo, renewals.get(line.key) ?? 0));
@@ -63,7 +61,7 @@ export function createEnds(batches: string, ledger: StageLedger): SampleEnds {
 
     async renew(batchId, sampleKey) {
       const current = await generation(batchId, sampleKey);
-      await writeOnce(join(sampleFolder(batches, batchId, sampleKey), `${current}.renewed`), '');
+      await storage.writeOnce(`${sampleFolder(batchId, sampleKey)}/${current}.renewed`, '');
       await append(batchId, { key: sampleKey, renewedTo: current + 1 });
       return current + 1;
     },

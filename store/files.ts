@@ -1,12 +1,12 @@
 /** Durable primitives of the file system: write once, replace whole, read if there. */
 
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { StoreUnavailable } from '../domain/store.ts';
 
 /** Temporary files start with this; a listing leaves them out. */
-const TEMPORARY = '.tmp-';
+export const TEMPORARY = '.tmp-';
 
 /**
  * Writes a file that must not exist yet; returns false, and writes nothing, when it does.
@@ -42,11 +42,11 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
 }
 
-/** What a file holds from an offset on; nothing when it is missing. */
-export async function readFrom(path: string, offset: number): Promise<Buffer> {
+/** What a file holds from an offset on. */
+export async function readFromIfThere(path: string, offset: number): Promise<Buffer | undefined> {
   return attempt(path, async () => {
     const file = await open(path, 'r').catch(whenMissing(undefined));
-    if (file === undefined) return Buffer.alloc(0);
+    if (file === undefined) return undefined;
     try {
       const length = Math.max(0, (await file.stat()).size - offset);
       const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
@@ -61,6 +61,32 @@ export async function readFrom(path: string, offset: number): Promise<Buffer> {
 export async function listFolder(path: string): Promise<string[]> {
   const names = await attempt(path, () => readdir(path).catch(whenMissing<string[]>([])));
   return names.filter((name) => !isTemporary(name)).sort();
+}
+
+/** Names of the files in a folder; none when it is missing. */
+export async function listFiles(path: string): Promise<string[]> {
+  const entries = await attempt(path, () =>
+    readdir(path, { withFileTypes: true }).catch(whenMissing([])),
+  );
+  return entries.flatMap((entry) =>
+    entry.isFile() && !isTemporary(entry.name) ? [entry.name] : [],
+  );
+}
+
+/** Writes a new file, on the disk when it returns; returns the SHA-256 of its content, in hex. */
+export async function writeAll(path: string, stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for await (const chunk of stream) {
+      hash.update(chunk);
+      await file.writeFile(chunk);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return hash.digest('hex');
 }
 
 /** Whether a name is one of a file that is being written, or was when its writer died. */
@@ -91,17 +117,6 @@ export async function syncFolder(path: string): Promise<void> {
 
 export async function removeTree(path: string): Promise<void> {
   await attempt(path, () => rm(path, { recursive: true, force: true }));
-}
-
-/** The lines of a JSON Lines text; a half-written last line is normal after a crash and is dropped. */
-export function parseLines<T>(text: string): T[] {
-  const end = text.lastIndexOf('\n');
-  if (end < 0) return [];
-  return text
-    .slice(0, end)
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as T);
 }
 
 /** Runs an operation on a path; trouble of the disk becomes StoreUnavailable with a reason and a next step. */

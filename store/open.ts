@@ -1,64 +1,116 @@
-/** Opens a store in a folder, and makes it when there is none. */
+/** Opens a store in a folder or a bucket, and makes it when there is none. */
 
 import { randomBytes } from 'node:crypto';
-import { dirname, join, resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { type Store, StoreCorrupt, StoreUnavailable } from '../domain/store.ts';
 import { createAttempts } from './attempts.ts';
 import { createBatches } from './batches.ts';
 import { createBlobs } from './blobs.ts';
+import { createBucketStorage } from './bucket-storage.ts';
+import { openBucket } from './bucket.ts';
 import { createEnds } from './ends.ts';
-import { readIfThere, writeOnce } from './files.ts';
+import { createFolderStorage } from './folder-storage.ts';
 import { createJournals } from './journals.ts';
 import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
+import { isBucket } from '../domain/location.ts';
+import { createPresence } from './presence.ts';
 import { createSpend } from './spend.ts';
+import type { CopyLimits } from './spool.ts';
+import type { Storage } from './storage.ts';
 
 const FORMAT_VERSION = 1;
+const COPY_LIMITS: CopyLimits = { everyLines: 15, everyMs: 10_000 };
 
-/** Throws StoreCorrupt for a store of another format version, StoreUnavailable when the folder can't be used. */
-export async function openStore(folder: string): Promise<Store> {
-  const root = resolve(folder);
-  const id = await identify(join(root, 'store.json'));
-  const batches = join(root, 'batches');
-  const leases = join(root, 'leases');
-  const blobs = createBlobs(join(root, 'blobs'));
-  const ledger = createLedger(batches);
-  return {
-    id,
-    location: root,
-    blobs,
-    batches: createBatches(batches),
-    ledger,
-    leases: createLeases(leases),
-    journals: createJournals(leases, blobs),
-    ends: createEnds(batches, ledger),
-    spend: createSpend(batches),
-    attempts: createAttempts(join(root, 'attempts')),
-  };
+export interface StoreOptions {
+  /** Of a bucket: how soon others see what this host's rollouts do. */
+  copying?: CopyLimits;
+  /** What this user keeps on this host; `~/.cache/twinpatch` by default. */
+  cacheFolder?: string;
+}
+
+/**
+ * `location` is a folder, or `s3://bucket/prefix`. Throws StoreCorrupt for a store of another format version, StoreUnavailable
+ * when it can't be used.
+ */
+export async function openStore(
+  location: string,
+  { copying = COPY_LIMITS, cacheFolder = defaultCacheFolder() }: StoreOptions = {},
+): Promise<Store> {
+  if (!isBucket(location)) {
+    const root = resolve(location);
+    const storage = createFolderStorage(root);
+    return assemble(storage, await identify(storage), root);
+  }
+  const bucket = await openBucket(location);
+  const id = await identify({
+    placeOf: (path) => `${bucket.location}/${path}`,
+    location: bucket.location,
+    writeOnce: (path, content) => bucket.putOnce(path, content),
+    read: (path) => bucket.get(path),
+  });
+  const spool = join(cacheFolder, 'stores', id);
+  return assemble(createBucketStorage(bucket, spool, copying), id, spool);
 }
 
 // --- internal ---
 
-async function identify(path: string): Promise<string> {
+/** `hostFolder` is for what concerns processes of this host alone. */
+function assemble(storage: Storage, id: string, hostFolder: string): Store {
+  const blobs = createBlobs(storage);
+  const ledger = createLedger(storage);
+  return {
+    id,
+    location: storage.location,
+    blobs,
+    batches: createBatches(storage),
+    ledger,
+    leases: createLeases(storage, createPresence(storage)),
+    journals: createJournals(storage, blobs),
+    ends: createEnds(storage, ledger),
+    spend: createSpend(storage),
+    attempts: createAttempts(join(hostFolder, 'attempts')),
+    tidy: () => storage.tidy(),
+    close: () => storage.close(),
+  };
+}
+
+function defaultCacheFolder(): string {
+  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'twinpatch');
+}
+
+async function identify(
+  storage: Pick<Storage, 'location' | 'placeOf' | 'writeOnce' | 'read'>,
+): Promise<string> {
+  const path = 'store.json';
   const fresh = { id: randomBytes(6).toString('hex'), formatVersion: FORMAT_VERSION };
-  await writeOnce(path, `${JSON.stringify(fresh)}\n`).catch((error: unknown) => {
+  const write = () => storage.writeOnce(path, `${JSON.stringify(fresh)}\n`);
+  const isNew = await write().catch((error: unknown) => {
     if (error instanceof StoreUnavailable) throw error;
     const { message } = error as Error;
     throw new StoreUnavailable(
-      `${dirname(path)} can't be a store (${message}); name another folder`,
+      `${storage.location} can't be a store (${message}); name another folder`,
       { cause: error },
     );
   });
-  const text = (await readIfThere(path))?.toString() ?? '';
+  if (isNew && (await write())) {
+    throw new StoreUnavailable(
+      `${storage.location} can't be a store: it writes over what must be written once (If-None-Match is ignored); use another storage`,
+    );
+  }
+  const text = (await storage.read(path))?.toString() ?? '';
   let found: { id?: unknown; formatVersion?: unknown };
   try {
     found = JSON.parse(text) as typeof found;
   } catch (error) {
-    throw new StoreCorrupt(`${path}: not JSON; restore it from a copy`, { cause: error });
+    throw new StoreCorrupt(`${storage.placeOf(path)}: not JSON; restore it from a copy`, {
+      cause: error,
+    });
   }
   if (found.formatVersion !== FORMAT_VERSION || typeof found.id !== 'string') {
     throw new StoreCorrupt(
-      `${path}: format ${String(found.formatVersion)} was written by another version of twinpatch; use that version`,
+      `${storage.placeOf(path)}: format ${String(found.formatVersion)} was written by another version of twinpatch; use that version`,
     );
   }
   return found.id;

@@ -29,6 +29,13 @@ export function ownerName(owner: Owner): string {
   return `${owner.host.replaceAll(/[^A-Za-z0-9.]/g, '_')}-${owner.pid}-${owner.started}`;
 }
 
+/** Whether a file of this host, named for its owner, is of one that runs no more; false for a name that is no owner's. */
+export function isOfDeadProcess(fileName: string): boolean {
+  const [, pid, started] = /-(\d+)-(\d*)(?:\.\d+)?\.jsonl$/.exec(fileName) ?? [];
+  if (pid === undefined || started === undefined) return false;
+  return !runsHere({ host: hostname(), pid: Number(pid), started });
+}
+
 // --- internal ---
 
 /** Asked for with every paid call, and never another. */

@@ -1,28 +1,27 @@
 /** `spend/<worker>.jsonl`: one line per paid call, summed over all workers and resumes. */
 
-import { join } from 'node:path';
 import type { SpendLedger, SpendLine } from '../domain/store.ts';
 import { addCost, addUsage, NO_USAGE, type Usage } from '../domain/trajectory.ts';
-import { createAppendLogs } from './append-log.ts';
-import { listFolder, parseLines, readFrom } from './files.ts';
-import { ownerName, thisProcess } from './owner.ts';
+import { batchFolder } from './batches.ts';
+import { parseLines } from './lines.ts';
+import type { Storage } from './storage.ts';
 
-export function createSpend(batches: string): SpendLedger {
-  const folder = (batchId: string) => join(batches, batchId, 'spend');
-  const logOf = createAppendLogs();
+export function createSpend(storage: Storage): SpendLedger {
+  const folder = (batchId: string) => `${batchFolder(batchId)}/spend`;
   const sums = new Map<string, Sum>();
 
   return {
     async record(batchId, line) {
-      await logOf(join(folder(batchId), `${ownerName(thisProcess())}.jsonl`)).append(line);
+      await storage.lines(folder(batchId)).append(line);
     },
 
     async total(batchId) {
       let all: Sum = NOTHING;
-      for (const name of await listFolder(folder(batchId))) {
-        const path = join(folder(batchId), name);
+      for (const name of await storage.list(folder(batchId))) {
+        const path = `${folder(batchId)}/${name}`;
         // Asked every few seconds: only what has come since the last time is read.
-        const sum = await advance(sums.get(path) ?? NOTHING, path);
+        const known = sums.get(path) ?? NOTHING;
+        const sum = advance(known, await storage.readFrom(path, known.bytes));
         sums.set(path, sum);
         all = add(all, sum);
       }
@@ -44,8 +43,7 @@ interface Sum {
 
 const NOTHING: Sum = { bytes: 0, calls: 0, usage: NO_USAGE, costUsd: 0 };
 
-async function advance(sum: Sum, path: string): Promise<Sum> {
-  const added = await readFrom(path, sum.bytes);
+function advance(sum: Sum, added: Buffer): Sum {
   const whole = added.subarray(0, added.lastIndexOf('\n') + 1);
   return parseLines<SpendLine>(whole.toString()).reduce(
     (so, { usage, costUsd }) => add(so, { bytes: 0, calls: 1, usage, costUsd }),

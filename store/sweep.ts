@@ -7,19 +7,14 @@ import { isTemporary } from './files.ts';
 /** No write takes as long. */
 const ABANDONED_MS = 60 * 60_000;
 
-/** Removes the temporary files below a folder that no writer can still have; returns how many. */
-export async function sweepTemporaries(folder: string): Promise<number> {
-  let removed = 0;
+/** Removes the temporary files below a folder that no writer can still have. */
+export async function sweepTemporaries(folder: string): Promise<void> {
   // A folder may be gone since the listing: its rollout has ended.
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) removed += await sweepTemporaries(path);
-    else if (isTemporary(entry.name) && (await isAbandoned(path))) {
-      await rm(path, { force: true });
-      removed += 1;
-    }
+    if (entry.isDirectory()) await sweepTemporaries(path);
+    else if (isTemporary(entry.name) && (await isAbandoned(path))) await rm(path, { force: true });
   }
-  return removed;
 }
 
 // --- internal ---

@@ -20,7 +20,6 @@ import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
 import { thisProcess } from '../store/owner.ts';
 import { openStore } from '../store/open.ts';
-import { sweepTemporaries } from '../store/sweep.ts';
 import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
@@ -33,6 +32,8 @@ const REAP_EVERY_MS = 30_000;
 const GRACE_MS = 5_000;
 const FORCE_MS = 60_000;
 const LIGHT_ACTIVITIES = 64;
+/** Of a journal: what is asked, the reply, and what came of it. */
+const LINES_PER_STEP = 3;
 
 /** Runs a worker until SIGTERM or SIGINT; `ready` is called once it polls. */
 export async function runWorker(
@@ -52,7 +53,9 @@ export async function runWorker(
     shutdownSignals: [],
   });
 
-  const store = await openStore(environment.store);
+  const { saving, cacheFolder } = environment;
+  const copying = { everyLines: saving.everySteps * LINES_PER_STEP, everyMs: saving.everyMs };
+  const store = await openStore(environment.store, { copying, cacheFolder });
   const engine = await connectEngine();
   const owned = { engine, installation: store.id };
   const diskReserve = { bytes: environment.diskReserveBytes };
@@ -118,7 +121,7 @@ export async function runWorker(
   log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
   const stopWatching = await watchServer(options, namespace, running);
   ready();
-  sweepTemporaries(store.location).catch((error) => log.warn(error));
+  store.tidy().catch((error) => log.warn(error));
   guestVolumeName(engine, store.id)
     .then((current) => sandboxes.removeVolumes(current))
     .catch((error) => log.warn(error));
@@ -132,6 +135,7 @@ export async function runWorker(
     await client.connection.close();
     await sandboxes.close();
     await reap(sandboxes, store, false);
+    await store.close();
   }
 }
 

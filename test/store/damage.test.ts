@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Store, StoreCorrupt } from '../../domain/store.ts';
 import { openStore } from '../../store/open.ts';
-import { sweepTemporaries } from '../../store/sweep.ts';
 import { toBatch, toEnd } from '../support/batch-fixture.ts';
 import { toReply, toSpendLine } from '../support/paid-calls.ts';
 
@@ -71,7 +70,7 @@ test('temporary files of dead writers are swept, and nothing else', async () => 
   }
   await writeFile(join(folder, 'batches', '.tmp-under-way'), 'half');
   await utimes(join(folder, 'store.json'), hourAgo, hourAgo);
-  expect(await sweepTemporaries(folder)).toBe(3);
+  await store.tidy();
   expect((await readdir(folder, { recursive: true })).sort()).toEqual(
     [...before, 'batches/.tmp-under-way'].sort(),
   );

@@ -2,13 +2,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { NAMESPACE } from '../../domain/ids.ts';
 import { SEARCH_ATTRIBUTES } from '../../domain/search-attributes.ts';
 import { findTemporalCli } from '../../scripts/temporal-cli.mjs';
+import { freePort } from './free-port.ts';
 
 export interface TestServer {
   address: string;
@@ -69,13 +69,4 @@ async function connect(address: string, child: ChildProcess): Promise<Connection
       await sleep(50);
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
