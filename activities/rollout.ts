@@ -14,6 +14,7 @@ import {
   TeacherError,
 } from '../domain/ports.ts';
 import type { PatchSummary, RolloutResult } from '../domain/sample.ts';
+import { imageKey } from '../domain/stage-key.ts';
 import { type Lease, LeaseLost, type Store } from '../domain/store.ts';
 import { limitsOf, type RolloutDeps } from './deps.ts';
 import { held } from './failures.ts';
@@ -36,6 +37,7 @@ export function createRollout({
   hash,
   teacherFor,
   waitingFor,
+  images,
   sandboxes,
   saving,
 }: RolloutDeps) {
@@ -57,6 +59,7 @@ export function createRollout({
         if (finished !== undefined) return finished;
 
         const teacher = await teacherFor(batch);
+        await images.obtain(input.imageId, imageKey(batch.config.environment, sample, hash));
         const lease = await store.leases.take(plan.rolloutId);
         const journal = store.journals.of(lease);
         let sandbox: PreparedSandbox | undefined;

@@ -2,8 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isBucket } from '../domain/location.ts';
+import { isBucket, parseBucketLocation } from '../domain/location.ts';
 import { cacheFolder } from './cache-folder.ts';
+import { CliError, EXIT } from './errors.ts';
 
 export interface Workspace {
   store: string;
@@ -15,9 +16,15 @@ const FOLDER = '.twinpatch';
 
 /**
  * The workspace of a store: its state is beside it when the store is in a `.twinpatch` folder, and inside it otherwise; that of a
- * bucket is in this user's cache.
+ * bucket is in this user's cache. Throws CliError for a location that is none.
  */
 export function workspaceOf(store: string): Workspace {
+  if (store.includes('://') && parseBucketLocation(store) === undefined) {
+    throw new CliError(
+      EXIT.usage,
+      `${store} is no store — expected a folder, or s3://bucket/prefix`,
+    );
+  }
   if (isBucket(store)) {
     const name = store.replace(/^s3:\/\/|\/+$/g, '').replaceAll('/', '~');
     return { store, state: join(cacheFolder(process.env), 'workspaces', name) };
@@ -37,7 +44,8 @@ export function defaultStore(
   configured?: string,
 ): string {
   const named = variables['TWINPATCH_STORE'];
-  if (named !== undefined && named !== '') return isBucket(named) ? named : resolve(cwd, named);
+  if (named !== undefined && named !== '')
+    return named.includes('://') ? named : resolve(cwd, named);
   if (configured !== undefined) return configured;
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
     const candidate = join(folder, FOLDER, 'store');

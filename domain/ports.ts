@@ -219,6 +219,24 @@ export interface Images {
    * Builds it when the host does not have it; at once for a key that is under way. `warnings` are for whoever wrote the set-up.
    */
   prepare(spec: ImageSpec, signal: AbortSignal): Promise<{ imageId: string; warnings: string[] }>;
+  /** Has the image of a key on this host that an earlier stage began with, on whichever host that was. */
+  obtain(imageId: string, key: string): Promise<void>;
+}
+
+/** Prepared images that hosts give each other. */
+export interface SharedImages {
+  find(key: string): Promise<SharedImage | undefined>;
+  /** Returns the first one of the key that was put: it counts for all hosts. `archive` is as the engine saves it. */
+  put(
+    key: string,
+    imageId: string,
+    archive: NodeJS.ReadableStream & AsyncIterable<Uint8Array>,
+  ): Promise<SharedImage>;
+}
+
+export interface SharedImage {
+  imageId: string;
+  archive(): Promise<NodeJS.ReadableStream>;
 }
 
 export interface SandboxSpec {

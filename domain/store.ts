@@ -1,7 +1,7 @@
 /** The store: the truth about what is planned, done, owned and paid. A folder now; any implementation passes test/contracts/store-contract.ts. */
 
 import type { BatchConfig } from './config.ts';
-import type { CallId, Journal, JournalEntry } from './ports.ts';
+import type { CallId, Journal, JournalEntry, SharedImages } from './ports.ts';
 import type { Ref, Sample, SampleEnd, Spent } from './sample.ts';
 import type { Usage } from './trajectory.ts';
 
@@ -195,6 +195,8 @@ export interface Store {
   ends: SampleEnds;
   spend: SpendLedger;
   attempts: Attempts;
+  /** For the engines of other hosts. */
+  images: SharedImages;
   /** Clears away what dead processes left half-written, and completes what they had still to share with other hosts. */
   tidy(): Promise<void>;
   /** All that this process wrote can be read by others. */

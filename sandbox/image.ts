@@ -1,12 +1,13 @@
 /** Prepared images: a base image, a snapshot's tree at /testbed, its set-up, and one commit. Built once per engine and key. */
 
 import { type Labels, readLabel, toEngineLabels } from '../domain/ids.ts';
-import { ImageError, type Images, type ImageSpec } from '../domain/ports.ts';
+import { ImageError, type Images, type ImageSpec, type SharedImages } from '../domain/ports.ts';
 import { ownName } from './container.ts';
 import { prepareImage } from './prepare.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import type { ImageUses } from './image-uses.ts';
 import { ensureBase } from './base-image.ts';
+import { loadImage, shareImage } from './shared-images.ts';
 
 export interface PreparedImages extends Images {
   /**
@@ -25,32 +26,60 @@ export function preparedTag(installation: string, key: string): string {
   return `${ownName(installation, 'prepared')}:${key}`;
 }
 
-/** Prepared images on an engine; what is built carries the installation's labels. */
+/**
+ * Prepared images on an engine; what is built carries the installation's labels. With `shared`, hosts have the same image of a
+ * key: the one that was made first.
+ */
 export function createImages(
   engine: Engine,
-  options: { installation: string; uses?: Pick<ImageUses, 'touch' | 'evict'> },
+  options: {
+    installation: string;
+    uses?: Pick<ImageUses, 'touch' | 'evict'>;
+    shared?: SharedImages | undefined;
+  },
 ): PreparedImages {
+  const { installation, shared } = options;
   const building = new Map<string, Promise<string>>();
+  /** Keys whose image here is known to be that of all hosts. */
+  const agreed = new Set<string>();
 
   /** An image that is there is there, whatever can't be noted of its use. */
   async function keepBooks(work: (uses: NonNullable<typeof options.uses>) => Promise<void>) {
     if (options.uses) await work(options.uses).catch(() => undefined);
   }
 
-  async function build(spec: ImageSpec): Promise<string> {
-    const imageLabels: Labels = { installation: options.installation, role: 'image' };
-    const imageId = await prepareImage(engine, {
-      ...spec,
-      baseId: await ensureBase(engine, spec, toEngineLabels(imageLabels)),
-      tag: preparedTag(options.installation, spec.key),
-      installation: options.installation,
-      imageLabels,
-    });
-    await keepBooks(async (uses) => {
+  const noteNew = (imageId: string) =>
+    keepBooks(async (uses) => {
       await uses.touch(imageId);
       await uses.evict();
     });
+
+  async function build(spec: ImageSpec): Promise<string> {
+    const imageLabels: Labels = { installation, role: 'image' };
+    const imageId = await prepareImage(engine, {
+      ...spec,
+      baseId: await ensureBase(engine, spec, toEngineLabels(imageLabels)),
+      tag: preparedTag(installation, spec.key),
+      installation,
+      imageLabels,
+    });
+    await noteNew(imageId);
     return imageId;
+  }
+
+  /** The image of a key that this host and all others have; `local` is what is here. */
+  async function agree(spec: ImageSpec, local: string | undefined): Promise<string> {
+    if (shared === undefined) return local ?? build(spec);
+    const theirs =
+      (await shared.find(spec.key)) ??
+      (await shareImage(engine, shared, spec.key, local ?? (await build(spec))));
+    const tag = preparedTag(installation, spec.key);
+    if ((await findImage(engine, tag)) !== theirs.imageId) {
+      await loadImage(engine, theirs, tag);
+      await noteNew(theirs.imageId);
+    }
+    agreed.add(spec.key);
+    return theirs.imageId;
   }
 
   return {
@@ -62,9 +91,8 @@ export function createImages(
         );
       }
       signal.throwIfAborted();
-      const tag = preparedTag(options.installation, spec.key);
-      const found = await findImage(engine, tag);
-      if (found !== undefined) {
+      const found = await findImage(engine, preparedTag(installation, spec.key));
+      if (found !== undefined && (shared === undefined || agreed.has(spec.key))) {
         await keepBooks((uses) => uses.touch(found));
         return { imageId: found, warnings: await warningsOf(engine, found), built: false };
       }
@@ -72,11 +100,24 @@ export function createImages(
       const first = work === undefined;
       if (work === undefined) {
         // Nobody's signal ends the shared work: another caller may be waiting for it, and its time is limited.
-        work = build(spec).finally(() => building.delete(spec.key));
+        work = agree(spec, found).finally(() => building.delete(spec.key));
         building.set(spec.key, work);
       }
       const imageId = await untilAborted(work, signal);
       return { imageId, warnings: await warningsOf(engine, imageId), built: first };
+    },
+
+    async obtain(imageId, key) {
+      if ((await findImage(engine, imageId)) !== undefined) return;
+      const theirs = await shared?.find(key);
+      if (theirs?.imageId !== imageId) {
+        throw new ImageError(
+          'not-found',
+          `The prepared image ${imageId} is not on this host. Resume the batch to prepare it again; workers of several hosts need TWINPATCH_SHARE_IMAGES=1.`,
+        );
+      }
+      await loadImage(engine, theirs, preparedTag(installation, key));
+      await noteNew(imageId);
     },
   };
 }

@@ -11,6 +11,7 @@ import { createBucketStorage } from './bucket-storage.ts';
 import { openBucket } from './bucket.ts';
 import { createEnds } from './ends.ts';
 import { createFolderStorage } from './folder-storage.ts';
+import { createSharedImages } from './images.ts';
 import { createJournals } from './journals.ts';
 import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
@@ -70,6 +71,7 @@ function assemble(storage: Storage, id: string, hostFolder: string): Store {
     journals: createJournals(storage, blobs),
     ends: createEnds(storage, ledger),
     spend: createSpend(storage),
+    images: createSharedImages(storage, blobs),
     attempts: createAttempts(join(hostFolder, 'attempts')),
     tidy: () => storage.tidy(),
     close: () => storage.close(),

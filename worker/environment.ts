@@ -4,6 +4,7 @@ import { availableParallelism, homedir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { SavingLimits } from '../activities/saved-trees.ts';
+import { isBucket } from '../domain/location.ts';
 
 /** Memory of this host that sandboxes may take together. */
 const MEMORY_SHARE = 0.8;
@@ -26,6 +27,7 @@ const environmentSchema = z.object({
   TWINPATCH_SAVE_STEPS: count.default(5),
   TWINPATCH_SAVE_SECONDS: count.default(10),
   TWINPATCH_SAVE_MB: count.max(60).default(48),
+  TWINPATCH_SHARE_IMAGES: z.enum(['0', '1']).optional(),
   TWINPATCH_ALLOW_ENV: z.string().default(''),
   XDG_CACHE_HOME: z.string().default(''),
 });
@@ -42,6 +44,8 @@ export interface WorkerEnvironment {
   diskReserveBytes: number;
   /** When the files of a running rollout are saved, and how much at most. */
   saving: SavingLimits;
+  /** Whether prepared images go to the store, for other hosts. */
+  shareImages: boolean;
   /** What is kept for this user on this host. */
   cacheFolder: string;
   /** Variables that may hold keys although their name does not end in `_API_KEY`. */
@@ -68,6 +72,9 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
       everyMs: data.TWINPATCH_SAVE_SECONDS * 1000,
       maxBytes: data.TWINPATCH_SAVE_MB * 1024 ** 2,
     },
+    // Who keeps the store in a bucket has, or will have, several hosts.
+    shareImages:
+      (data.TWINPATCH_SHARE_IMAGES ?? (isBucket(data.TWINPATCH_STORE) ? '1' : '0')) === '1',
     cacheFolder: join(data.XDG_CACHE_HOME || join(homedir(), '.cache'), 'twinpatch'),
     allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
   };

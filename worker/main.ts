@@ -76,7 +76,11 @@ export async function runWorker(
     teacherFor: teachers.teacherFor,
     waitingFor: teachers.waitingFor,
     closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
-    images: createImages(engine, { ...owned, uses }),
+    images: createImages(engine, {
+      ...owned,
+      uses,
+      shared: environment.shareImages ? store.images : undefined,
+    }),
     sandboxes,
     saving: environment.saving,
   };

@@ -79,7 +79,10 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     waitingFor: () => undefined,
     saving: world.saving,
     closedSamples: async () => [],
-    images: { prepare: async () => ({ imageId: 'sha256:image', warnings: world.warnings }) },
+    images: {
+      prepare: async () => ({ imageId: 'sha256:image', warnings: world.warnings }),
+      obtain: async () => {},
+    },
     sandboxes: {
       async start({ labels: { rollout } }: SandboxSpec) {
         const container = `container-${open.size}`;
