@@ -16,9 +16,17 @@ describe('the environment of a worker', () => {
       saving: { everySteps: 5, everyMs: 10_000, maxBytes: 48 * 1024 ** 2 },
       cacheFolder: join(homedir(), '.cache', 'twinpatch'),
       diskReserveBytes: 1024e6,
+      shareImages: false,
       allowedKeyVariables: [],
     });
     expect(defaultSlots()).toBeGreaterThanOrEqual(1);
+  });
+
+  test('shares images where the store is a bucket', () => {
+    const TWINPATCH_STORE = 's3://bucket/prefix';
+    expect(readEnvironment({ TWINPATCH_STORE }).shareImages).toBe(true);
+    const alone = { TWINPATCH_STORE, TWINPATCH_SHARE_IMAGES: '0' };
+    expect(readEnvironment(alone).shareImages).toBe(false);
   });
 
   test('is read from its variables', () => {
@@ -33,6 +41,7 @@ describe('the environment of a worker', () => {
       TWINPATCH_SAVE_STEPS: '2',
       TWINPATCH_SAVE_SECONDS: '30',
       TWINPATCH_SAVE_MB: '8',
+      TWINPATCH_SHARE_IMAGES: '1',
       TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
     });
     expect(environment).toEqual({
@@ -44,6 +53,7 @@ describe('the environment of a worker', () => {
       saving: { everySteps: 2, everyMs: 30_000, maxBytes: 8 * 1024 ** 2 },
       cacheFolder: '/cache/twinpatch',
       diskReserveBytes: 2e8,
+      shareImages: true,
       allowedKeyVariables: ['HF_TOKEN', 'OTHER'],
     });
   });
