@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { batchWorkflowId, MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
 import type { BatchRecord } from '../domain/store.ts';
+import { isGoneFromHere, readIdentity } from '../store/owner.ts';
 import { type BatchInput, resizeSignal, resumeSignal } from '../workflows/messages.ts';
 import {
   connectClient,
@@ -18,6 +19,9 @@ import { requireEngine } from './containers.ts';
 import { isWorkerRunning, startWorker } from './worker.ts';
 import { DEFAULT_WINDOW } from './window.ts';
 import type { Workspace } from './workspace.ts';
+
+/** Of a worker's last poll; a poll lasts a minute at most. */
+const HEARD_OF_MS = 90_000;
 
 /** temporal.api.enums.v1.TaskQueueType */
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
@@ -133,7 +137,20 @@ async function hasWorker({ workflowService }: Client, namespace: string): Promis
   const answers = await Promise.all(
     queues.map((queue) => workflowService.describeTaskQueue({ namespace, ...queue })),
   );
-  return answers.every(({ pollers }) => (pollers ?? []).length > 0);
+  return answers.every(({ pollers }) => pollers?.some(isAlive) ?? false);
+}
+
+/** The server names a worker for minutes after its last poll, and a poll lasts one at most. */
+function isAlive({ identity, lastAccessTime }: Poller): boolean {
+  const owner = readIdentity(identity ?? '');
+  if (owner !== undefined && isGoneFromHere(owner)) return false;
+  return Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < HEARD_OF_MS;
+}
+
+/** temporal.api.taskqueue.v1.PollerInfo */
+interface Poller {
+  identity?: string | null;
+  lastAccessTime?: { seconds?: { toString(): string } | null } | null;
 }
 
 function batchAttributes(batchId: string, repository: string) {

@@ -24,6 +24,22 @@ export function runsHere(owner: Owner): boolean {
   return owner.host === hostname() && startOf(owner.pid) === owner.started;
 }
 
+/** Whether the owner is a process of this host that runs no more. */
+export function isGoneFromHere(owner: Owner): boolean {
+  return owner.host === hostname() && !runsHere(owner);
+}
+
+/** The name under which a Temporal server knows the workers of a process: `<pid>.<started>@<host>`. */
+export function toIdentity({ pid, started, host }: Owner): string {
+  return `${pid}.${started}@${host}`;
+}
+
+/** The process of such a name; undefined for another. */
+export function readIdentity(identity: string): Owner | undefined {
+  const [, pid, started = '', host = ''] = /^(\d+)\.(\d*)@(.*)$/.exec(identity) ?? [];
+  return pid === undefined ? undefined : { pid: Number(pid), started, host };
+}
+
 /** `<host>-<pid>-<started>`: a file name. */
 export function ownerName(owner: Owner): string {
   return `${owner.host.replaceAll(/[^A-Za-z0-9.]/g, '_')}-${owner.pid}-${owner.started}`;

@@ -18,13 +18,13 @@ import { keepOwned, type Reaper } from '../sandbox/reaper.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
-import { thisProcess } from '../store/owner.ts';
+import { thisProcess, toIdentity } from '../store/owner.ts';
 import { openStore } from '../store/open.ts';
 import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
-import { toIdentity, watchServer } from './server-watch.ts';
+import { watchServer } from './server-watch.ts';
 import { createTeachers } from './teachers.ts';
 
 const REAP_EVERY_MS = 30_000;

@@ -6,7 +6,13 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import pLimit from 'p-limit';
 import { MAIN_QUEUE } from '../domain/ids.ts';
-import { type Owner, runsHere, thisProcess } from '../store/owner.ts';
+import {
+  isGoneFromHere,
+  type Owner,
+  readIdentity,
+  thisProcess,
+  toIdentity,
+} from '../store/owner.ts';
 import { activityKey, handOver, type RunningActivities } from './attempts.ts';
 
 /** No server starts in less, so none is away unseen. */
@@ -18,11 +24,6 @@ const LOOK_EVERY_MS = 1_500;
 const DESCRIBED_AT_ONCE = 8;
 /** temporal.api.enums.v1.PendingActivityState */
 const STARTED = 2;
-
-/** The name under which a server knows the workers of a process: `<pid>.<started>@<host>`. */
-export function toIdentity({ pid, started, host }: Owner): string {
-  return `${pid}.${started}@${host}`;
-}
 
 /**
  * Fails the attempts that the server gave to this process and that do not run in it, or to one of this host that is gone: now,
@@ -95,18 +96,12 @@ async function handOverLost(
       const key = activityKey(runId, activityId);
       if (isThisProcess(owner) && running.has(key)) continue;
       const suspect = `${key}/${attempt}`;
-      const isGone = owner.host === thisProcess().host && !runsHere(owner);
-      if (isGone || suspects.has(suspect)) {
+      if (isGoneFromHere(owner) || suspects.has(suspect)) {
         const why = 'its worker went away, or the server when the attempt was on its way there';
         await handOver(client, { workflowId, runId, activityId }, why);
       } else if (isThisProcess(owner)) found.add(suspect);
     }
   }
-}
-
-function readIdentity(identity: string): Owner | undefined {
-  const [, pid, started = '', host = ''] = /^(\d+)\.(\d*)@(.*)$/.exec(identity) ?? [];
-  return pid === undefined ? undefined : { pid: Number(pid), started, host };
 }
 
 function isThisProcess(owner: Owner): boolean {
