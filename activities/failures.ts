@@ -9,6 +9,8 @@ import { Stalled } from './stall-guard.ts';
 
 /** Tries an unexpected error gets before it counts as a bug: most are passing trouble that nobody has named yet. */
 const INTERNAL_ERROR_ATTEMPTS = 5;
+/** Another sandbox is to be had at once, however often the rollout was cut before; losing them without progress ends by itself. */
+const ANOTHER_SANDBOX_MS = 1_000;
 
 /** A sample that parks: it has no content verdict, and goes on when asked. */
 export function held(heldClass: HeldClass, message: string): ApplicationFailure {
@@ -44,7 +46,9 @@ export function toFailure(error: unknown, attempt: number): Error {
       cause: error,
     });
   }
-  if (error instanceof SandboxLost) return failure('SandboxLost', message, { cause: error });
+  if (error instanceof SandboxLost) {
+    return failure('SandboxLost', message, { cause: error, retryAfterMs: ANOTHER_SANDBOX_MS });
+  }
   if (error instanceof EngineUnavailable)
     return failure('EngineUnavailable', message, { cause: error });
   if (error instanceof StoreUnavailable)

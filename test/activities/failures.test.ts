@@ -41,6 +41,10 @@ test('a teacher that says when to come back is asked then', () => {
   expect(toFailure(error, 1)).toMatchObject({ nextRetryDelay: 7_000 });
 });
 
+test('a lost sandbox is replaced at once, whatever the attempt', () => {
+  expect(toFailure(new SandboxLost(message), 9)).toMatchObject({ nextRetryDelay: 1_000 });
+});
+
 test('a spent budget holds the sample by its class', () => {
   expect(toFailure(new TeacherError('budget', message), 1)).toMatchObject({ details: ['budget'] });
 });
