@@ -44,12 +44,15 @@ export function trackAttempts(attempts: Attempts, running: RunningActivities) {
         };
         const key = activityKey(info.workflowExecution?.runId ?? '', info.activityId);
         running.add(key);
-        const leave = await attempts.enter(attempt);
         try {
-          return await next(input);
+          const leave = await attempts.enter(attempt);
+          try {
+            return await next(input);
+          } finally {
+            await leave();
+          }
         } finally {
           running.delete(key);
-          await leave();
         }
       },
     },

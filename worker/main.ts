@@ -41,7 +41,10 @@ export async function runWorker(
   variables: Record<string, string | undefined>,
   ready: () => void,
 ): Promise<void> {
-  const log = pino(pino.destination(2));
+  const output = pino.destination(2);
+  // The log is on the store's disk, as a rule: where that is full its lines wait, and the worker is not lost with them.
+  output.on('error', () => undefined);
+  const log = pino(output);
   Runtime.install({
     logger: new DefaultLogger('WARN', ({ level, message, meta }) =>
       log[level === 'ERROR' ? 'error' : 'warn'](
