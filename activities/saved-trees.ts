@@ -40,11 +40,11 @@ export function saveTrees(
 ): SavedTrees {
   const maxBytes = Math.min(limits.maxBytes, memoryBytes * MEMORY_SHARE);
   let unsavedSteps = stepsBefore;
-  let triedAt = Date.now();
+  let triedAt = performance.now();
   let tookMs = 0;
 
   async function save(): Promise<void> {
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const steps = unsavedSteps;
     try {
       const tree = await sandbox.saveTree(maxBytes);
@@ -54,13 +54,13 @@ export function saveTrees(
     } catch {
       // Tried again later.
     } finally {
-      triedAt = Date.now();
+      triedAt = performance.now();
       tookMs = triedAt - startedAt;
     }
   }
 
   function isDue(): boolean {
-    const passedMs = Date.now() - triedAt;
+    const passedMs = performance.now() - triedAt;
     const isTime = unsavedSteps >= everySteps || passedMs >= everyMs;
     return unsavedSteps > 0 && isTime && passedMs * TIME_SHARE >= tookMs;
   }

@@ -112,13 +112,13 @@ function pullOnce(engine: Engine, reference: string): Promise<void> {
 
 async function pull(engine: Engine, reference: string): Promise<void> {
   const tagged = /[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`; // without a tag the engine pulls all of them
-  const deadline = Date.now() + PULL_TIMEOUT_MS;
+  const deadline = performance.now() + PULL_TIMEOUT_MS;
   const stream = await call(
     'image pull',
     (abortSignal) => engine.docker.pull(tagged, { abortSignal }),
     { timeoutMs: PULL_TIMEOUT_MS },
   );
-  await followProgress(stream, Math.max(1, deadline - Date.now()));
+  await followProgress(stream, Math.max(1, deadline - performance.now()));
 }
 
 async function buildDockerfile(

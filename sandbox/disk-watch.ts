@@ -55,8 +55,8 @@ export interface DiskWatch {
 
 interface Watched {
   guest: GuestClient;
-  /** When its commands were ended for the room it takes. */
-  endedAt: number;
+  /** When its commands were ended for the room it takes, if they were. */
+  endedAt?: number;
 }
 
 /** Watches the sandboxes of an engine that are guarded here; `reserve` is asked at every look. */
@@ -83,15 +83,17 @@ export function createDiskWatch(
 
   /** Ends the commands of a sandbox, those of now and those to come. */
   async function end(one: Watched): Promise<void> {
-    one.endedAt = Date.now();
+    one.endedAt = performance.now();
     await one.guest.ask(REQUEST.limit, [], () => undefined, { timeoutMs: TIMEOUT_MS });
   }
 
   async function lookAtEngine(): Promise<void> {
     if ((await shortage()) === undefined) return;
-    if ([...watched].some(({ endedAt }) => Date.now() - endedAt < FREEING_MS)) return;
+    const isFreeing = ({ endedAt = -Infinity }: Watched) =>
+      performance.now() - endedAt < FREEING_MS;
+    if ([...watched].some(isFreeing)) return;
     let worst: { one: Watched; bytes: number } | undefined;
-    for (const one of [...watched].filter(({ endedAt }) => endedAt === 0)) {
+    for (const one of [...watched].filter(({ endedAt }) => endedAt === undefined)) {
       const bytes = await writtenBytes(engine, one.guest.container);
       if (bytes >= LEAST_OFFENCE_BYTES && bytes > (worst?.bytes ?? 0)) worst = { one, bytes };
     }
@@ -119,11 +121,11 @@ export function createDiskWatch(
     },
 
     guard(guest, imageId, limits) {
-      const one: Watched = { guest, endedAt: 0 };
+      const one: Watched = { guest };
       let before: DiskSpace | undefined;
       let usage: SandboxUsage | undefined;
-      let lookedAt = 0;
-      let measuredAt = Date.now();
+      let lookedAt = -Infinity;
+      let measuredAt = performance.now();
       let isLookedAt = false;
 
       async function look(): Promise<void> {
@@ -134,12 +136,12 @@ export function createDiskWatch(
         before ??= free;
         const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
         if (
-          Date.now() - measuredAt < MEASURE_EVERY_MS &&
+          performance.now() - measuredAt < MEASURE_EVERY_MS &&
           lost.bytes * MEASURED_SHARE < limits.maxDiskBytes &&
           lost.files * MEASURED_SHARE < limits.maxDiskFiles
         )
           return;
-        measuredAt = Date.now();
+        measuredAt = performance.now();
         const where = await placesOf(guest, imageId);
         const fields = [{ u32: where.length }, ...where.map((text) => ({ text }))];
         const used = await guest.ask(REQUEST.usage, fields, readSpace, { timeoutMs: TIMEOUT_MS });
@@ -150,9 +152,9 @@ export function createDiskWatch(
       }
 
       function lookIfDue(): void {
-        if (isLookedAt || Date.now() - lookedAt < LOOK_EVERY_MS) return;
+        if (isLookedAt || performance.now() - lookedAt < LOOK_EVERY_MS) return;
         isLookedAt = true;
-        lookedAt = Date.now();
+        lookedAt = performance.now();
         // The command itself says when the sandbox can't be reached.
         void look()
           .catch(() => undefined)

@@ -35,12 +35,15 @@ export async function execute(
   request: ExecRequest,
   signal?: AbortSignal,
 ): Promise<number> {
-  const deadline = Date.now() + request.timeoutMs;
+  const deadline = performance.now() + request.timeoutMs;
   const { exec, stream } = await startExec(engine, container, request, signal);
   const timedOut = new EngineUnavailable(
     `A program in container ${container} did not end in ${request.timeoutMs} ms.`,
   );
-  const timer = setTimeout(() => stream.destroy(timedOut), Math.max(0, deadline - Date.now()));
+  const timer = setTimeout(
+    () => stream.destroy(timedOut),
+    Math.max(0, deadline - performance.now()),
+  );
   const onAbort = () => stream.destroy(asError(signal?.reason));
   signal?.addEventListener('abort', onAbort, { once: true });
   try {

@@ -21,8 +21,8 @@ export async function extractPatch(
   withVerifier: <T>(work: (verifier: Verifier) => Promise<T>) => Promise<T>,
   caps: ExtractCaps,
 ): Promise<ExtractedPatch> {
-  const deadline = Date.now() + caps.timeoutMs;
-  const leftMs = () => Math.max(1, deadline - Date.now());
+  const deadline = performance.now() + caps.timeoutMs;
+  const leftMs = () => Math.max(1, Math.ceil(deadline - performance.now()));
   const patience: Patience = {
     leftMs,
     onTimeout: () => new CapPassed(`the changes could not be read in ${caps.timeoutMs / 1000} s`),

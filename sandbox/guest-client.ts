@@ -94,13 +94,13 @@ export function createGuestClient(
     if (reason !== undefined) throw lost(reason, error);
     if (!isAway) throw toSandboxError(error, container);
     if (error instanceof GuestGone && tried >= TRIES) throw lost(error.message, error);
-    if (Date.now() - since > OUTAGE_MS) throw error;
+    if (performance.now() - since > OUTAGE_MS) throw error;
   }
 
   return {
     container,
     async ask(type, fields, read, options) {
-      const since = Date.now();
+      const since = performance.now();
       const deadline = since + options.timeoutMs;
       for (let tried = 1, pauseMs = 20; ; tried++, pauseMs = Math.min(2 * pauseMs, 2000)) {
         options.signal?.throwIfAborted();
@@ -138,7 +138,7 @@ export function createGuestClient(
       const fail = (error: unknown) => end(() => reject(error));
       const timer = setTimeout(
         () => fail(onTimeout?.() ?? lost(`it gave no answer in ${timeoutMs} ms`)),
-        Math.max(1, deadline - Date.now()),
+        Math.max(1, deadline - performance.now()),
       );
       const looking = setInterval(
         () =>

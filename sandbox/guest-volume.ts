@@ -137,8 +137,8 @@ async function guestBinary(architecture: string): Promise<Buffer> {
 async function fill(engine: Engine, installation: string, imageId: string): Promise<FilledVolume> {
   const binary = await guestBinary(engine.architecture);
   const name = await guestVolumeName(engine, installation);
-  const deadline = Date.now() + GIVE_UP_MS;
-  for (let patienceMs = PATIENCE_MS; Date.now() < deadline; patienceMs *= 2) {
+  const deadline = performance.now() + GIVE_UP_MS;
+  for (let patienceMs = PATIENCE_MS; performance.now() < deadline; patienceMs *= 2) {
     const container = await createFiller(engine, installation, imageId, name);
     if (container === undefined) {
       await waitForOther(engine, name, patienceMs);
@@ -190,9 +190,9 @@ async function createFiller(
 /** Until the other one's container is gone; one that stays for too long is removed. */
 async function waitForOther(engine: Engine, name: string, patienceMs: number): Promise<void> {
   const other = engine.docker.getContainer(name);
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   try {
-    while (Date.now() < deadline) {
+    while (performance.now() < deadline) {
       await call('container inspect', (abortSignal) => other.inspect({ abortSignal }));
       await sleep(50);
     }

@@ -203,11 +203,11 @@ async function putTree(engine: Engine, container: string, spec: PrepareSpec): Pr
 }
 
 async function runSetup(engine: Engine, container: string, spec: PrepareSpec): Promise<void> {
-  const deadline = Date.now() + spec.setupTimeoutMs;
+  const deadline = performance.now() + spec.setupTimeoutMs;
   for (const [index, command] of spec.setup.entries()) {
     const inRepository = `cd ${REPOSITORY_PATH}; ${command}`;
     const where = `environment.setup[${index}] (${command.split('\n')[0]})`;
-    const leftMs = deadline - Date.now();
+    const leftMs = Math.ceil(deadline - performance.now());
     const tooSlow = () =>
       new ImageError(
         'build-failed',
@@ -219,7 +219,7 @@ async function runSetup(engine: Engine, container: string, spec: PrepareSpec): P
       if (exitCode !== 0)
         throw new ImageError('build-failed', `${where} ended with code ${exitCode}:\n${output}`);
     } catch (error) {
-      if (error instanceof EngineUnavailable && Date.now() >= deadline) throw tooSlow();
+      if (error instanceof EngineUnavailable && performance.now() >= deadline) throw tooSlow();
       throw error;
     }
   }

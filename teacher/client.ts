@@ -80,7 +80,7 @@ export function createTeacher(
   }
 
   function toTrouble(thrown: unknown): Trouble {
-    const trouble = classify(toFailure(thrown), clock.now());
+    const trouble = classify(toFailure(thrown), clock.date());
     return { ...trouble, reason: redactor.redact(trouble.reason) };
   }
 
@@ -176,7 +176,11 @@ export function createTeacher(
             patienceEndsMs = Math.min(patienceEndsMs, now + TEACHER_PATIENCE_MS);
             const trouble = member.lastTrouble ?? NO_ANSWER;
             if (untilMs > patienceEndsMs) {
-              throw toError(member, trouble, Math.max(untilMs - now, MIN_RETRY_LATER_MS));
+              throw toError(
+                member,
+                trouble,
+                Math.max(Math.ceil(untilMs - now), MIN_RETRY_LATER_MS),
+              );
             }
             await waitFor(
               { endpoint: member.endpoint.host, reason: trouble.reason, untilMs },

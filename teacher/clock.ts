@@ -3,8 +3,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** Milliseconds, for how long something takes: nobody sets this clock. */
   now(): number;
+  /** Milliseconds since 1970. */
+  date(): number;
   /** Rejects when the signal aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   /** 0 to 1, for jitter. */
@@ -12,7 +14,8 @@ export interface Clock {
 }
 
 export const realClock: Clock = {
-  now: Date.now,
+  now: () => performance.now(),
+  date: Date.now,
   sleep: (ms, signal) => sleep(ms, undefined, { signal }),
   random: Math.random,
 };

@@ -12,9 +12,9 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
 
   /** One reading for all who ask at the same time. */
   function currentBudget(): Promise<Budget> {
-    if (known !== undefined && Date.now() - known.at < MAX_AGE_MS) return known.budget;
+    if (known !== undefined && performance.now() - known.at < MAX_AGE_MS) return known.budget;
     const budget = readBudget();
-    known = { at: Date.now(), budget };
+    known = { at: performance.now(), budget };
     budget.catch(() => (known = undefined));
     return budget;
   }

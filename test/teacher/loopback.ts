@@ -153,6 +153,7 @@ export function startTeacher(endpoints: { baseUrl: string }[], setup: Setup = {}
       onWait: (wait) => waits.push(wait),
       clock: {
         now: () => nowMs,
+        date: () => nowMs,
         random: () => 0,
         async sleep(ms) {
           waited.push(ms);
