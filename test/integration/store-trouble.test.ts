@@ -44,7 +44,7 @@ function onSmallDisk(trouble: 'full' | 'read-only'): Outcome {
 test.each([
   {
     trouble: 'full',
-    reason: /^StoreUnavailable: \/.*store\/.*: the disk of the store is full; free some space/,
+    reason: /^StoreUnavailable: \/.*store.*: the disk of the store is full; free some space/,
   },
   {
     trouble: 'read-only',
