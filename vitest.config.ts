@@ -44,7 +44,7 @@ export default defineConfig({
           exclude: ALONE,
           testTimeout: 240_000,
           hookTimeout: 240_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {

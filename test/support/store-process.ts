@@ -9,39 +9,41 @@ import { toReply, toSpendLine } from './paid-calls.ts';
 const [location = '', action = '', ...rest] = process.argv.slice(2);
 const [name = '', value = ''] = rest;
 const store = await openStore(location);
-const say = (result: unknown) => process.stdout.write(`${JSON.stringify(result)}\n`);
+/** Done once the line is handed over: a reader that is slow holds the writer up, instead of losing what a kill leaves unwritten. */
+const say = (result: unknown) =>
+  new Promise((resolve) => process.stdout.write(`${JSON.stringify(result)}\n`, resolve));
 
 switch (action) {
   case 'put':
-    say(await store.ledger.put({ batchId: 'b', sampleKey: '000001-aaaaaa', name }, value));
+    await say(await store.ledger.put({ batchId: 'b', sampleKey: '000001-aaaaaa', name }, value));
     break;
   case 'claim':
-    say(await store.ledger.claim('b', name, value));
+    await say(await store.ledger.claim('b', name, value));
     break;
   case 'take': {
     // As an owner that got `value` replies further and then died.
     const lease = await store.leases.take(name);
     const journal = store.journals.of(lease);
     for (let step = 1; step <= Number(value); step += 1) await journal.append(toReply(step));
-    say(lease);
+    await say(lease);
     break;
   }
   case 'append': {
     const journal = store.journals.of(await store.leases.take(name));
     for (let step = 1; ; step += 1) {
       await journal.append(toReply(step));
-      say(step);
+      await say(step);
     }
   }
   case 'spend':
     for (let call = 1; call <= Number(value); call += 1) {
       await store.spend.record(name, toSpendLine(0.25));
     }
-    say('done');
+    await say('done');
     break;
   case 'enter':
     await store.attempts.enter({ activity: 'rollout', workflowId: name, taskToken: name });
-    say('entered');
+    await say('entered');
     break;
 }
 setInterval(() => undefined, 1000);
