@@ -1,36 +1,52 @@
 /** The batch's light work on the store: pages of the manifest, closed samples, ends. */
 
-import type { SampleEnd, SampleRef } from '../domain/sample.ts';
+import { sampleIndex } from '../domain/ids.ts';
+import type { Sample, SampleEnd, SampleRef } from '../domain/sample.ts';
 import type { MainDeps } from './deps.ts';
 import { readBatch, runStage } from './stage.ts';
 
+/** Lines of the manifest. */
+const READ_AT_ONCE = 1000;
+
 export interface Page {
-  /** Those of the page that have no content verdict. */
+  /** The next samples without a content verdict. */
   samples: SampleRef[];
+  /** Where the page after them begins. */
   next: number;
   planned: number;
 }
 
 export function createLedgerActivities({ store, closedSamples }: MainDeps) {
+  async function unfinishedOf(batchId: string, samples: Sample[]): Promise<SampleRef[]> {
+    const targets = new Map(samples.map(({ key, target }) => [key, target]));
+    const unfinished = await store.ends.unfinished(batchId, [...targets.keys()]);
+    return unfinished.map(({ key, generation }) => {
+      const { name = '', file = '' } = targets.get(key) ?? {};
+      return { batchId, key, generation, title: clipTitle(`${name} in ${file}`) };
+    });
+  }
+
   return {
-    /** A page of the manifest, from sample `from` on. */
+    /** The first `count` samples from `from` on that are left to do. */
     loadPage(input: { batchId: string; from: number; count: number }): Promise<Page> {
       return runStage('reading the manifest', async () => {
         const { batchId, from, count } = input;
         await readBatch(store, batchId);
-        const page = await store.batches.samples(batchId, from, count);
-        const samples: SampleRef[] = [];
-        for (const { key, target } of page) {
-          if (await store.ends.isFinal(batchId, key)) continue;
-          const generation = await store.ends.generation(batchId, key);
-          samples.push({
-            batchId,
-            key,
-            generation,
-            title: clipTitle(`${target.name} in ${target.file}`),
-          });
+        const planned = await store.batches.planned(batchId);
+        const left: SampleRef[] = [];
+        let next = from;
+        // On to those that are left to do, however many are done before them.
+        while (left.length < count && next < planned) {
+          const page = await store.batches.samples(batchId, next, READ_AT_ONCE);
+          next += page.length;
+          for (let at = 0; at < page.length && left.length < count; at += count) {
+            left.push(...(await unfinishedOf(batchId, page.slice(at, at + count))));
+          }
         }
-        return { samples, next: from + page.length, planned: await store.batches.planned(batchId) };
+        const samples = left.slice(0, count);
+        const last = samples.at(-1);
+        if (last !== undefined && samples.length === count) next = sampleIndex(last.key) + 1;
+        return { samples, next, planned };
       });
     },
 

@@ -1,8 +1,7 @@
 /** Chooses ended samples by condition and gives each another generation. */
 
 import { renderVerdict } from '../domain/outcome.ts';
-import type { SampleEnd } from '../domain/sample.ts';
-import type { Store } from '../domain/store.ts';
+import type { Outcome, Store } from '../domain/store.ts';
 import { CliError, EXIT } from './errors.ts';
 
 /** Renews the ended samples that meet any of the conditions; returns how many. Throws CliError for a condition that is none. */
@@ -13,9 +12,9 @@ export async function renewWhere(
 ): Promise<number> {
   const tests = conditions.map(parseCondition);
   let renewed = 0;
-  for (const end of (await store.ends.read(batchId)).values()) {
-    if (!tests.some((test) => test(end))) continue;
-    await store.ends.renew(batchId, end.key);
+  for (const outcome of await store.ends.outcomes(batchId)) {
+    if (!tests.some((test) => test(outcome))) continue;
+    await store.ends.renew(batchId, outcome.key);
     renewed += 1;
   }
   return renewed;
@@ -23,7 +22,7 @@ export async function renewWhere(
 
 // --- internal ---
 
-function parseCondition(text: string): (end: SampleEnd) => boolean {
+function parseCondition(text: string): (outcome: Outcome) => boolean {
   const [, field, value] = /^(verdict|sample)=(.+)$/.exec(text) ?? [];
   if (field === 'sample') return ({ key }) => key === value;
   if (field === 'verdict') {

@@ -80,7 +80,7 @@ export async function readSampleView(
   batch: BatchRecord,
   sample: Sample,
 ): Promise<SampleView> {
-  const end = (await store.ends.read(batch.id)).get(sample.key);
+  const end = await store.ends.of(batch.id, sample.key);
   const { results = {} } = end ?? {};
   const read = async <T>(name: string | undefined): Promise<T | undefined> =>
     name === undefined

@@ -2,7 +2,7 @@
 
 import { renderVerdict } from '../domain/outcome.ts';
 import type { CheckoutResult, Counts, Sample, SampleEnd } from '../domain/sample.ts';
-import type { Store } from '../domain/store.ts';
+import type { Outcome, Store } from '../domain/store.ts';
 
 /** Where the CLI just shows: verified with at least this exact recall is called accepted. */
 export const ACCEPTED_RECALL = 0.5;
@@ -14,12 +14,12 @@ export interface Yield extends Counts {
   verdicts: Record<string, number>;
 }
 
-export function isAccepted({ verdict, recall }: SampleEnd): boolean {
+export function isAccepted({ verdict, recall }: Outcome): boolean {
   return verdict.kind === 'verified' && (recall?.exact ?? -1) >= ACCEPTED_RECALL;
 }
 
-/** Counts over the ends of a batch; they add up to `planned`. */
-export function countYield(planned: number, ends: Iterable<SampleEnd>): Yield {
+/** Counts over the outcomes of a batch; they add up to `planned`. */
+export function countYield(planned: number, outcomes: Iterable<Outcome>): Yield {
   const counts: Yield = {
     planned,
     verified: 0,
@@ -30,31 +30,33 @@ export function countYield(planned: number, ends: Iterable<SampleEnd>): Yield {
     unfinished: planned,
     verdicts: {},
   };
-  for (const end of ends) {
-    counts[end.verdict.kind] += 1;
+  for (const outcome of outcomes) {
+    counts[outcome.verdict.kind] += 1;
     counts.unfinished -= 1;
-    if (isAccepted(end)) counts.accepted += 1;
-    const verdict = renderVerdict(end.verdict);
+    if (isAccepted(outcome)) counts.accepted += 1;
+    const verdict = renderVerdict(outcome.verdict);
     counts.verdicts[verdict] = (counts.verdicts[verdict] ?? 0) + 1;
   }
   return counts;
 }
 
 export async function readYield(store: Store, batchId: string): Promise<Yield> {
-  const [planned, ends] = await Promise.all([
+  const [planned, outcomes] = await Promise.all([
     store.batches.planned(batchId),
-    store.ends.read(batchId),
+    store.ends.outcomes(batchId),
   ]);
-  return countYield(planned, ends.values());
+  return countYield(planned, outcomes);
 }
 
 /** What is wrong with the image of the first sample that ended; most batches have one image. */
 export async function readWarnings(store: Store, batchId: string): Promise<string[]> {
-  const [end] = (await store.ends.read(batchId)).values();
-  const name = end?.results.checkout;
-  if (end === undefined || name === undefined) return [];
-  const checkout = await store.ledger.get<CheckoutResult>({ batchId, sampleKey: end.key, name });
-  return checkout?.warnings ?? [];
+  for await (const { key: sampleKey, results } of store.ends.stream(batchId)) {
+    const { checkout: name } = results;
+    if (name === undefined) return [];
+    const checkout = await store.ledger.get<CheckoutResult>({ batchId, sampleKey, name });
+    return checkout?.warnings ?? [];
+  }
+  return [];
 }
 
 const PAGE = 1000;
@@ -64,10 +66,15 @@ export async function* samplesWithEnds(
   store: Store,
   batchId: string,
 ): AsyncGenerator<{ sample: Sample; end: SampleEnd | undefined }> {
-  const ends = await store.ends.read(batchId);
+  const ends = store.ends.stream(batchId)[Symbol.asyncIterator]();
+  let next = await ends.next();
   for (let from = 0; ; from += PAGE) {
     const page = await store.batches.samples(batchId, from, PAGE);
-    for (const sample of page) yield { sample, end: ends.get(sample.key) };
+    for (const sample of page) {
+      const end = next.done !== true && next.value.key === sample.key ? next.value : undefined;
+      if (end !== undefined) next = await ends.next();
+      yield { sample, end };
+    }
     if (page.length < PAGE) return;
   }
 }

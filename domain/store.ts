@@ -134,17 +134,28 @@ export interface Journals {
   wasted(lease: Lease): Promise<Spent>;
 }
 
-/** One line per ended sample; the last generation's content verdict counts, else its latest line. */
+/** How a sample ended, in short. */
+export type Outcome = Pick<SampleEnd, 'key' | 'generation' | 'verdict' | 'recall' | 'endedAt'>;
+
+/**
+ * One end per ended sample: of its last generation the content verdict, else the latest. Of many samples a summary is read, a line
+ * each, and some hundred bytes a sample are kept in memory; who asks again reads what came since.
+ */
 export interface SampleEnds {
+  /** Returns the end that counts: the first content verdict of a generation. */
   record(batchId: string, end: SampleEnd): Promise<SampleEnd>;
-  /** Whether this generation of the sample has a content verdict. */
-  isFinal(batchId: string, sampleKey: string): Promise<boolean>;
-  /** Ends by sample key. */
-  read(batchId: string): Promise<Map<string, SampleEnd>>;
-  /** The generation a new run of the sample belongs to. */
-  generation(batchId: string, sampleKey: string): Promise<number>;
-  /** Starts another generation: the sample has no verdict again. */
+  /** In short, in the manifest's order. */
+  outcomes(batchId: string): Promise<Iterable<Outcome>>;
+  /** Whole, in the manifest's order. */
+  stream(batchId: string): AsyncIterable<SampleEnd>;
+  /** Of one sample. */
+  of(batchId: string, sampleKey: string): Promise<SampleEnd | undefined>;
+  /** Those of these samples that have no content verdict, with the generation that a new run of them belongs to. */
+  unfinished(batchId: string, sampleKeys: string[]): Promise<{ key: string; generation: number }[]>;
+  /** Starts another generation, and returns it: the sample has no verdict again. */
   renew(batchId: string, sampleKey: string): Promise<number>;
+  /** Makes the summary anew from the results of all samples; returns how many have a content verdict. */
+  rebuild(batchId: string, onProgress?: (done: number, planned: number) => void): Promise<number>;
 }
 
 /** One paid call. */

@@ -38,9 +38,9 @@ export function createBucketStorage(bucket: Bucket, folder: string, limits: Copy
 
     // What this host has of a log is never less than its copy.
     read: async (path) => (await readIfThere(spool.placeOf(path))) ?? bucket.get(path),
-    readFrom: async (path, offset) =>
-      (await readFromIfThere(spool.placeOf(path), offset)) ??
-      (await bucket.get(path, offset)) ??
+    readFrom: async (path, offset, maxBytes) =>
+      (await readFromIfThere(spool.placeOf(path), offset, maxBytes)) ??
+      (await bucket.get(path, offset, maxBytes)) ??
       Buffer.alloc(0),
     async stream(path) {
       const stream = await bucket.stream(path);

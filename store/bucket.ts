@@ -25,8 +25,8 @@ export interface Bucket {
   /** As `putOnce`, of a local file. */
   putFile(key: string, path: string): Promise<boolean>;
   put(key: string, content: string | Uint8Array): Promise<void>;
-  /** From an offset on; undefined when it is missing, or ends before. */
-  get(key: string, offset?: number): Promise<Buffer | undefined>;
+  /** From an offset on, so many bytes at most; undefined when it is missing, or ends before. */
+  get(key: string, offset?: number, maxBytes?: number): Promise<Buffer | undefined>;
   stream(key: string): Promise<NodeJS.ReadableStream | undefined>;
   /** Milliseconds since it was written, by the storage's own clock; undefined when it is missing. */
   ageMs(key: string): Promise<number | undefined>;
@@ -148,8 +148,10 @@ export async function openBucket(location: string): Promise<Bucket> {
       await ask(key, () => client.send(new sdk.PutObjectCommand({ ...at(key), Body })));
     },
 
-    async get(key, offset = 0) {
-      const body = await open(key, offset === 0 ? {} : { Range: `bytes=${offset}-` });
+    async get(key, offset = 0, maxBytes) {
+      const last = maxBytes === undefined ? '' : offset + maxBytes - 1;
+      const isPart = offset > 0 || maxBytes !== undefined;
+      const body = await open(key, isPart ? { Range: `bytes=${offset}-${last}` } : {});
       if (body === undefined) return undefined;
       return Buffer.from(await ask(key, () => body.transformToByteArray()));
     },

@@ -42,13 +42,17 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
 }
 
-/** What a file holds from an offset on. */
-export async function readFromIfThere(path: string, offset: number): Promise<Buffer | undefined> {
+/** What a file holds from an offset on, so many bytes at most. */
+export async function readFromIfThere(
+  path: string,
+  offset: number,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Promise<Buffer | undefined> {
   return attempt(path, async () => {
     const file = await open(path, 'r').catch(whenMissing(undefined));
     if (file === undefined) return undefined;
     try {
-      const length = Math.max(0, (await file.stat()).size - offset);
+      const length = Math.max(0, Math.min((await file.stat()).size - offset, maxBytes));
       const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
       return buffer.subarray(0, bytesRead);
     } finally {

@@ -32,7 +32,8 @@ export function createFolderStorage(root: string): Storage {
     replace: (path, content) => replaceFile(at(path), content),
     writeHashed: (stream, pathOf) => writeHashed(root, stream, (hash) => at(pathOf(hash))),
     read: (path) => readIfThere(at(path)),
-    readFrom: async (path, offset) => (await readFromIfThere(at(path), offset)) ?? Buffer.alloc(0),
+    readFrom: async (path, offset, maxBytes) =>
+      (await readFromIfThere(at(path), offset, maxBytes)) ?? Buffer.alloc(0),
     stream: async (path) => createReadStream(at(path)),
     has: (path) => hasFile(at(path)),
     list: (folder) => listFolder(at(folder)),

@@ -61,15 +61,16 @@ export async function openStore(
 function assemble(storage: Storage, id: string, hostFolder: string): Store {
   const blobs = createBlobs(storage);
   const ledger = createLedger(storage);
+  const batches = createBatches(storage);
   return {
     id,
     location: storage.location,
     blobs,
-    batches: createBatches(storage),
+    batches,
     ledger,
     leases: createLeases(storage, createPresence(storage)),
     journals: createJournals(storage, blobs),
-    ends: createEnds(storage, ledger),
+    ends: createEnds(storage, ledger, batches),
     spend: createSpend(storage),
     images: createSharedImages(storage, blobs),
     attempts: createAttempts(join(hostFolder, 'attempts')),

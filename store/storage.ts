@@ -23,8 +23,8 @@ export interface Storage {
   ): Promise<string>;
 
   read(path: string): Promise<Buffer | undefined>;
-  /** What is there from an offset on; nothing when it is missing. */
-  readFrom(path: string, offset: number): Promise<Buffer>;
+  /** What is there from an offset on, so many bytes at most; nothing when it is missing. */
+  readFrom(path: string, offset: number, maxBytes?: number): Promise<Buffer>;
   stream(path: string): Promise<NodeJS.ReadableStream>;
   has(path: string): Promise<boolean>;
   /** Names in a folder, sorted; none when it is missing. */

@@ -11,12 +11,13 @@ export function registerStatus(program: Command, io: Io): void {
     .argument('[batch]')
     .description('show how a batch stands, or list all batches')
     .option('--follow', 'go on showing until the batch ends')
+    .option('--rebuild', 'first read how samples ended from their results, not from the summary')
     .option(...STORE_OPTION)
     .option(...TEMPORAL_OPTION)
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ twinpatch status\n  $ twinpatch status headers --follow\n  $ twinpatch status headers --json',
+      '\nExamples:\n  $ twinpatch status\n  $ twinpatch status headers --follow\n  $ twinpatch status headers --json\n  $ twinpatch status headers --rebuild',
     )
     .action(async (name, options) => {
       const { isFinished, readBatchState } = await import('../batch-state.ts');
@@ -25,7 +26,7 @@ export function registerStatus(program: Command, io: Io): void {
         await import('../session.ts');
       const { store, workspace } = await openSession(io, options);
       const names = await store.batches.list();
-      if (name === undefined && names.length !== 1) {
+      if (name === undefined && names.length !== 1 && options.rebuild !== true) {
         const client = await clientIfRunning(workspace, options);
         const states = [];
         for (const each of names)
@@ -54,6 +55,10 @@ export function registerStatus(program: Command, io: Io): void {
         );
       }
       const batch = await requireBatch(store, name);
+      if (options.rebuild === true) {
+        const { rebuildSummary } = await import('../rebuild-summary.ts');
+        await rebuildSummary(io, store, batch.id);
+      }
       if (options.follow === true && !isFinished(await readYield(store, batch.id))) {
         const { follow } = await import('../follow.ts');
         const client = await requireClient(workspace, options);

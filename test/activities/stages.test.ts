@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TeacherError } from '../../domain/ports.ts';
+import { sampleIndex } from '../../domain/ids.ts';
 import type { RolloutResult } from '../../domain/sample.ts';
 import { runStage } from '../../activities/stage.ts';
 import { runActivity, startActivity } from '../support/activity-context.ts';
 import { bash, submit } from '../support/agent-script.ts';
-import { toEnd, toSample } from '../support/batch-fixture.ts';
+import { toEnd, toSample, toSamples } from '../support/batch-fixture.ts';
 import { BATCH, createStages, PATCH, type Stages } from '../support/stage-fixture.ts';
 
 const say = (content: string) => ({ content });
@@ -167,17 +168,26 @@ test('verification gives both recalls and the facts of both patches', async () =
 describe('the manifest', () => {
   const load = (from = 0) => runActivity(() => stages.loadPage({ batchId: BATCH, from, count: 3 }));
 
-  test('is read in pages, without the samples that have a content verdict', async () => {
+  test('is read in pages of samples that have no content verdict', async () => {
     await stages.store.ends.record(BATCH, toEnd(stages.of(1).sampleKey));
     const held = { kind: 'held', class: 'budget' } as const;
     await stages.store.ends.record(BATCH, toEnd(stages.of(2).sampleKey, { verdict: held }));
     const first = await load();
-    expect(first).toMatchObject({ next: 3, planned: 4 });
+    expect(first).toMatchObject({ next: 4, planned: 4 });
     expect(first.samples.map(({ key }) => key)).toEqual(
-      [0, 2].map((index) => stages.of(index).sampleKey),
+      [0, 2, 3].map((index) => stages.of(index).sampleKey),
     );
     expect(first.samples[0]?.title).toBe('parse_0 in http/headers.py');
     expect(await load(3)).toMatchObject({ next: 4, samples: [{ generation: 1 }] });
+  });
+
+  test('is skipped where all is done, however long that is', async () => {
+    await stages.store.batches.append(BATCH, toSamples(1_010));
+    const done = toSamples(1_003);
+    await Promise.all(done.map(({ key }) => stages.store.ends.record(BATCH, toEnd(key))));
+    const { samples, next } = await load();
+    expect(samples.map(({ key }) => sampleIndex(key))).toEqual([1_003, 1_004, 1_005]);
+    expect(next).toBe(1_006);
   });
 
   test('gives a renewed sample in its new generation', async () => {

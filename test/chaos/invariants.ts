@@ -20,7 +20,7 @@ export interface Findings {
 }
 
 export async function examine(store: Store, batch: string, samples: number): Promise<Findings> {
-  const ends = await store.ends.read(batch);
+  const ended = new Set([...(await store.ends.outcomes(batch))].map(({ key }) => key));
   const findings: Findings = {
     lost: 0,
     doubled: 0,
@@ -31,7 +31,7 @@ export async function examine(store: Store, batch: string, samples: number): Pro
   for (const { key: sampleKey } of await store.batches.samples(batch, 0, samples)) {
     const names = await store.ledger.names(batch, sampleKey);
     const verdicts = names.filter((name) => name.startsWith('end-')).length;
-    if (verdicts === 0 || !ends.has(sampleKey)) findings.lost += 1;
+    if (verdicts === 0 || !ended.has(sampleKey)) findings.lost += 1;
     if (verdicts > 1) findings.doubled += 1;
     for (const name of names.filter((each) => each.startsWith('rollout-'))) {
       const result = await store.ledger.get<RolloutResult>({ batchId: batch, sampleKey, name });

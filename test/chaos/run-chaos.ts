@@ -56,7 +56,7 @@ export async function runChaos(
       disturbed.configure(configOf(batch, seed + round));
       await expectEnd(disturbed, ['run', '--port', String(disturbed.port), '--detach'], env);
       const store = await disturbed.store();
-      const isOver = async () => (await store.ends.read(batch)).size >= SAMPLES;
+      const isOver = async () => [...(await store.ends.outcomes(batch))].length >= SAMPLES;
       while (injected.length < faults && !(await isOver())) {
         await sleep(uniformInt(random, ...PAUSE_MS));
         const fault = FAULTS[pick(FAULTS.length)] ?? 'worker-kill';

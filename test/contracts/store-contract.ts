@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { renderVerdict, type Verdict } from '../../domain/outcome.ts';
+import type { SampleEnd } from '../../domain/sample.ts';
 import { type Store, StoreCorrupt } from '../../domain/store.ts';
 import { toBatch, toEnd, toSamples } from '../support/batch-fixture.ts';
 import { toSpendLine } from '../support/paid-calls.ts';
@@ -141,9 +142,10 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
       ];
       const sample = '000001-aaaaaa';
       const shown = async () => {
-        const end = (await store.ends.read('b')).get(sample);
-        return end && renderVerdict(end.verdict);
+        const [outcome] = [...(await store.ends.outcomes('b'))];
+        return outcome && renderVerdict(outcome.verdict);
       };
+      const left = () => store.ends.unfinished('b', [sample]);
 
       test('keep the first content verdict of a generation', async () => {
         await store.ends.record('b', toEnd(sample, { verdict: no! }));
@@ -154,13 +156,15 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
 
       test('let a content verdict win over a held end, in whatever order they come', async () => {
         await store.ends.record('b', toEnd(sample, { verdict: held! }));
-        expect(await store.ends.isFinal('b', sample)).toBe(false);
+        expect(await left()).toEqual([{ key: sample, generation: 1 }]);
         expect(await shown()).toBe('held:budget');
+        expect(await store.ends.of('b', sample)).toEqual(toEnd(sample, { verdict: held! }));
         await store.ends.record('b', toEnd(sample, { verdict: verified! }));
         const later = toEnd(sample, { verdict: held!, endedAt: '2027-01-01T00:00:00.000Z' });
         await (await open()).ends.record('b', later);
-        expect(await store.ends.isFinal('b', sample)).toBe(true);
+        expect(await left()).toEqual([]);
         expect(await shown()).toBe('verified');
+        expect(await store.ends.of('b', sample)).toEqual(toEnd(sample));
       });
 
       test('show the later of two that are not final', async () => {
@@ -175,14 +179,63 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
 
       test('start over with a new generation', async () => {
         await store.ends.record('b', toEnd(sample));
-        expect(await store.ends.generation('b', sample)).toBe(1);
+        expect(await left()).toEqual([]);
         expect(await store.ends.renew('b', sample)).toBe(2);
-        expect(await store.ends.generation('b', sample)).toBe(2);
-        expect(await store.ends.isFinal('b', sample)).toBe(false);
+        expect(await left()).toEqual([{ key: sample, generation: 2 }]);
         expect(await shown()).toBeUndefined();
+        expect(await store.ends.of('b', sample)).toBeUndefined();
         await store.ends.record('b', toEnd(sample, { generation: 2, verdict: no! }));
         expect(await shown()).toBe('unverifiable:self-check');
-        expect(await store.ends.isFinal('b', sample)).toBe(true);
+        expect(await left()).toEqual([]);
+      });
+
+      test("come whole and in the manifest's order, in whatever order samples end", async () => {
+        const ends = toSamples(2100).map(({ key }, index) => toEnd(key, { detail: `${index}, ü` }));
+        const some = ends.filter((_, index) => index % 7 > 0);
+        for (const end of some.toReversed().filter((_, index) => index % 100 === 0)) {
+          await store.ends.record('b', end);
+        }
+        for (const end of ends.slice(0, 20)) await store.ends.record('b', end);
+        const streamed: SampleEnd[] = [];
+        for await (const end of store.ends.stream('b')) streamed.push(end);
+        const keys = streamed.map(({ key }) => key);
+        expect(keys).toEqual([...(await store.ends.outcomes('b'))].map(({ key }) => key));
+        expect(keys).toEqual([...keys].sort());
+        expect(keys).toHaveLength(20 + 18);
+        expect(streamed).toEqual(ends.filter(({ key }) => keys.includes(key)));
+      });
+
+      test('that another process records meanwhile are there at the next look', async () => {
+        const other = await open();
+        expect(await left()).toHaveLength(1);
+        await other.ends.record('b', toEnd(sample));
+        expect(await left()).toEqual([]);
+      });
+
+      test('that a worker could not enter into the summary before it died are found', async () => {
+        await store.ledger.put({ batchId: 'b', sampleKey: sample, name: 'end-1' }, toEnd(sample));
+        expect(await shown()).toBeUndefined();
+        expect(await left()).toEqual([]);
+        expect(await shown()).toBe('verified');
+      });
+
+      test('can be listed anew from the results, and lose nothing by it', async () => {
+        const samples = toSamples(5).map(({ key }) => key) as [string, string, string];
+        await store.batches.append('b', toSamples(5));
+        await store.ends.record('b', toEnd(samples[0]));
+        await store.ends.record('b', toEnd(samples[1], { verdict: held! }));
+        await store.ends.record('b', toEnd(samples[2]));
+        await store.ends.renew('b', samples[2]);
+        const before = [...(await store.ends.outcomes('b'))];
+        const steps: string[] = [];
+        const report = (done: number, planned: number) => steps.push(`${done}/${planned}`);
+        expect(await store.ends.rebuild('b', report)).toBe(1);
+        expect(steps).toEqual(['5/5']);
+        for (const each of [store, await open()]) {
+          expect([...(await each.ends.outcomes('b'))]).toEqual(before);
+          const keys = (await each.ends.unfinished('b', samples.slice(0, 3))).map(({ key }) => key);
+          expect(keys).toEqual([samples[1], samples[2]]);
+        }
       });
     });
 

@@ -1,5 +1,7 @@
 /** Control over batches: what each command does to them, and that nothing of ours stays where nothing runs. */
 
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -175,6 +177,15 @@ describe('control over batches', () => {
     });
   });
 
+  it('status --rebuild finds from the results how samples ended, when the summary is lost', async () => {
+    const before = await endsOf();
+    rmSync(join(product.folder, '.twinpatch/store/batches/short/summary'), { recursive: true });
+    expect(await status('short')).toMatchObject({ unfinished: 3 });
+    const state = JSON.parse(await done('status', 'short', '--rebuild', '--json')) as BatchState;
+    expect(state).toMatchObject({ phase: 'finished', unfinished: 0 });
+    expect(await endsOf()).toEqual(before);
+  });
+
   it('retry does the chosen samples again, and leaves the others alone', async () => {
     const before = await endsOf();
     expect((await status('short')).verdicts).toMatchObject({
@@ -248,6 +259,7 @@ describe('control over batches', () => {
   }
 
   async function endsOf() {
-    return (await product.store()).ends.read('short');
+    const outcomes = [...(await (await product.store()).ends.outcomes('short'))];
+    return new Map(outcomes.map((outcome) => [outcome.key, outcome]));
   }
 });

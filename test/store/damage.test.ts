@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Store, StoreCorrupt } from '../../domain/store.ts';
 import { openStore } from '../../store/open.ts';
-import { toBatch, toEnd } from '../support/batch-fixture.ts';
+import { toBatch, toEnd, toSamples } from '../support/batch-fixture.ts';
 import { toReply, toSpendLine } from '../support/paid-calls.ts';
 
 let folder: string;
@@ -44,7 +44,23 @@ test('a half-written last line of the spend is dropped, and counted once it is w
 test('a half-written last line of the ends is dropped', async () => {
   await store.ends.record('b', toEnd('000001-aaaaaa'));
   await appendBelow('batches/b/summary', '{"key":"000002-bb');
-  expect([...(await store.ends.read('b')).keys()]).toEqual(['000001-aaaaaa']);
+  expect([...(await store.ends.outcomes('b'))]).toMatchObject([{ key: '000001-aaaaaa' }]);
+});
+
+test('a damaged summary is named, and made anew from the results', async () => {
+  await store.batches.append('b', toSamples(3));
+  const [finished = '', held = ''] = toSamples(3).map(({ key }) => key);
+  await store.ends.record('b', toEnd(finished));
+  const verdict = { kind: 'held', class: 'budget' } as const;
+  await store.ends.record('b', toEnd(held, { verdict }));
+  await appendBelow('batches/b/summary', 'no line of ours\n');
+  const opened = await openStore(folder);
+  await expect(opened.ends.outcomes('b')).rejects.toThrow(
+    /no summary at byte \d+; .*twinpatch status BATCH --rebuild$/,
+  );
+  expect(await opened.ends.rebuild('b')).toBe(1);
+  const outcomes = [...(await opened.ends.outcomes('b'))];
+  expect(outcomes.map(({ key }) => key)).toEqual([finished, held]);
 });
 
 test.each(['/proc/none/store', '/proc/version/store', '/proc/version'])(
