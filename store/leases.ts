@@ -10,13 +10,6 @@ import type { Presence } from './presence.ts';
 import { countedEntries } from './segments.ts';
 import type { Storage } from './storage.ts';
 
-interface LeaseRecord {
-  owner: Owner;
-  fruitless: number;
-  /** Most steps any epoch before this one had reached. */
-  furthest: number;
-}
-
 /** Folder of a rollout's leases and journal segments. */
 export function leaseFolder(rolloutId: string): string {
   return `leases/${rolloutId.replaceAll('/', '~')}`;
@@ -41,9 +34,12 @@ export function createLeases(storage: Storage, presence: Presence): Leases {
   async function standing(folder: string, epoch: number) {
     const record = epoch === 0 ? undefined : await readRecord(folder, epoch);
     if (record === undefined) return { fruitless: 0, furthest: 0 };
-    const reached = progressOf(await countedEntries(storage, folder, epoch));
+    const entries = await countedEntries(storage, folder, epoch);
+    const reached = progressOf(entries);
     const furthest = Math.max(record.furthest, reached);
     if (await isThere(`${folder}/${epoch}${RELEASED}`)) return { fruitless: 0, furthest };
+    // Lost while it waited for the rollout's first sandbox: nothing in the rollout can have ended it.
+    if (furthest === 0 && entries.length === 0) return { fruitless: record.fruitless, furthest };
     return { fruitless: reached > record.furthest ? 0 : record.fruitless + 1, furthest };
   }
 

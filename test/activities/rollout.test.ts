@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EngineUnavailable, type Sandbox, SandboxLost, TeacherError } from '../../domain/ports.ts';
 import { runActivity, startActivity } from '../support/activity-context.ts';
 import { bash, submit } from '../support/agent-script.ts';
+import { toSent } from '../support/paid-calls.ts';
 import { createStages, PATCH, type Stages } from '../support/stage-fixture.ts';
 
 const ROLLOUT_ID = (key: string) => `headers/${key}/rollout-1.1`;
@@ -212,7 +213,9 @@ describe('a rollout', () => {
 
   test('is held when three owners in a row died before it got any further', async () => {
     const id = ROLLOUT_ID(stages.of(1).sampleKey);
-    for (let owner = 1; owner <= 3; owner += 1) await stages.store.leases.take(id);
+    for (let owner = 1; owner <= 3; owner += 1) {
+      await stages.store.journals.of(await stages.store.leases.take(id)).append(toSent(1));
+    }
     await expect(go()).rejects.toMatchObject({
       type: 'Held',
       nonRetryable: true,

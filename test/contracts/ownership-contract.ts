@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { JournalEntry } from '../../domain/ports.ts';
 import type { Store } from '../../domain/store.ts';
-import { toReply } from '../support/paid-calls.ts';
+import { toReply, toSent } from '../support/paid-calls.ts';
 import { openStoreSuite, type StoreUnderTest } from '../support/store-suite.ts';
 
 export function describeOwnership(name: string, create: () => Promise<StoreUnderTest>): void {
@@ -26,10 +26,11 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
         expect(holders.filter(Boolean)).toHaveLength(1);
       });
 
-      /** An owner that got so many replies further and is heard of no more. */
+      /** An owner that asked, got so many replies further and is heard of no more. */
       async function owned(replies: number) {
         const lease = await store.leases.take(id);
         const journal = store.journals.of(lease);
+        await journal.append(toSent(1));
         for (let step = 1; step <= replies; step += 1) await journal.append(toReply(step));
         return lease;
       }
@@ -58,6 +59,15 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
         for (const count of replies) await owned(count);
         const next = await store.leases.take(id);
         expect(next).toMatchObject({ epoch: replies.length + 1, fruitless });
+      });
+
+      test('count no owner that was lost while it waited for the first sandbox', async () => {
+        for (let owner = 1; owner <= 4; owner += 1) {
+          expect(await store.leases.take(id)).toMatchObject({ epoch: owner, fruitless: 0 });
+        }
+        await owned(0);
+        expect(await store.leases.take(id)).toMatchObject({ fruitless: 1 });
+        expect(await store.leases.take(id)).toMatchObject({ fruitless: 1 });
       });
 
       test('forget that row when an owner gave the rollout back', async () => {

@@ -4,6 +4,11 @@ import type { JournalEntry } from '../../domain/ports.ts';
 import type { SpendLine } from '../../domain/store.ts';
 import { NO_USAGE } from '../../domain/trajectory.ts';
 
+/** A request that has gone out, as a journal keeps it. */
+export function toSent(step: number): JournalEntry {
+  return { kind: 'sent', call: { scope: 's', step, try: 1 }, at: '2026-01-01T00:00:00.000Z' };
+}
+
 /** A paid reply as a journal keeps it: 100 tokens in, 10 out. */
 export function toReply(step: number, costUsd: number | null = 0.5): JournalEntry {
   return {
