@@ -2,7 +2,11 @@
 
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
+import { NAMESPACE } from '../domain/ids.ts';
 import { SEARCH_ATTRIBUTES, type SearchAttribute } from '../domain/search-attributes.ts';
+import type { ServerAddress } from '../worker/connection.ts';
+import { CliError, EXIT } from './errors.ts';
+import { statusOf } from './reach.ts';
 
 /** Closed samples stay in the UI this long; a server's own default is a day. */
 const RETENTION_DAYS = 30;
@@ -13,6 +17,8 @@ const INDEXED_TYPES = { Keyword: 2, Int: 3, Double: 4 } as const;
 /** google.rpc.Code */
 const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
+const PERMISSION_DENIED = 7;
+const UNIMPLEMENTED = 12;
 
 export interface NamespaceState {
   exists: boolean;
@@ -36,16 +42,18 @@ export async function inspectNamespace(
       missingAttributes: all.filter((name) => !(name in (customAttributes ?? {}))),
     };
   } catch (error) {
-    if (codeOf(error) !== NOT_FOUND) throw error;
+    if (statusOf(error).code !== NOT_FOUND) throw error;
     return { exists: false, retentionDays: 0, missingAttributes: all };
   }
 }
 
-/** Makes what is missing. A longer retention than ours is left alone, and so is any on a server that is not ours. */
+/**
+ * Makes what is missing. On a server that is not ours, no namespace is made but the usual one, which can be no mistyped name, and
+ * retention is left alone. Throws CliError where something is missing and may not be made.
+ */
 export async function prepareNamespace(
   client: Client,
-  namespace: string,
-  options: { ours: boolean },
+  { address, namespace, isOurs }: ServerAddress & { isOurs: boolean },
 ): Promise<void> {
   const {
     workflowService,
@@ -54,10 +62,12 @@ export async function prepareNamespace(
   const state = await inspectNamespace(client, namespace);
   const retention = msToTs(RETENTION_DAYS * DAY_MS);
   if (!state.exists) {
+    const missing = missingNamespace(address, namespace);
+    if (!isOurs && namespace !== NAMESPACE) throw missing;
     await workflowService
       .registerNamespace({ namespace, workflowExecutionRetentionPeriod: retention })
-      .catch(ignoring(ALREADY_EXISTS));
-  } else if (options.ours && state.retentionDays < RETENTION_DAYS) {
+      .catch(ignoring(ALREADY_EXISTS, missing));
+  } else if (isOurs && state.retentionDays < RETENTION_DAYS) {
     await workflowService.updateNamespace({
       namespace,
       config: { workflowExecutionRetentionTtl: retention },
@@ -69,18 +79,43 @@ export async function prepareNamespace(
     );
     await operatorService
       .addSearchAttributes({ namespace, searchAttributes })
-      .catch(ignoring(ALREADY_EXISTS));
+      .catch(ignoring(ALREADY_EXISTS, missingAttributes(address, namespace, state)));
   }
 }
 
 // --- internal ---
 
-function codeOf(error: unknown): number | undefined {
-  return (error as { code?: number } | undefined)?.code;
+function missingNamespace(address: string, namespace: string): CliError {
+  const where = `--address ${address} --namespace ${namespace}`;
+  return new CliError(
+    EXIT.failed,
+    `the Temporal server at ${address} has no namespace ${namespace}`,
+    {
+      next: `correct TWINPATCH_NAMESPACE, or make it: temporal operator namespace create ${where} --retention ${RETENTION_DAYS}d`,
+    },
+  );
 }
 
-function ignoring(code: number): (error: unknown) => void {
+function missingAttributes(
+  address: string,
+  namespace: string,
+  { missingAttributes: names }: NamespaceState,
+): CliError {
+  const each = names.map((name) => `--name ${name} --type ${SEARCH_ATTRIBUTES[name]}`).join(' ');
+  return new CliError(
+    EXIT.failed,
+    `namespace ${namespace} at ${address} lacks search attributes, and we may not add them`,
+    {
+      next: `ask its administrator for: temporal operator search-attribute create --address ${address} --namespace ${namespace} ${each}`,
+    },
+  );
+}
+
+/** Passes over failures with this code, and over those for lack of rights to what is said of them. */
+function ignoring(code: number, denied: CliError): (error: unknown) => void {
   return (error) => {
-    if (codeOf(error) !== code) throw error;
+    const found = statusOf(error).code;
+    if (found === PERMISSION_DENIED || found === UNIMPLEMENTED) throw denied;
+    if (found !== code) throw error;
   };
 }

@@ -8,16 +8,24 @@ import { Client, Connection } from '@temporalio/client';
 import { NAMESPACE } from '../domain/ids.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/search-attributes.ts';
 import { ensureTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
-import { connectionOptions, type ServerAddress } from '../worker/connection.ts';
+import {
+  connectionOptions,
+  isAddress,
+  namedReachVariables,
+  type ReachOptions,
+  type ServerAddress,
+} from '../worker/connection.ts';
 import { findDaemon, lastDaemon, lastLines, startDaemon } from './daemon.ts';
 import { CliError, EXIT } from './errors.ts';
 import { prepareNamespace } from './namespace.ts';
+import { explainNoConnection, explainRefusal, statusOf } from './reach.ts';
 
 export const SERVER = 'server';
 const DEFAULT_PORT = 7233;
 /** The UI's port is this far above the server's. */
 const UI_OFFSET = 1000;
 const START_MS = 60_000;
+const CONNECT_MS = 5_000;
 const DATA_FILE = 'temporal.db';
 
 export interface Server extends ServerAddress {
@@ -25,20 +33,29 @@ export interface Server extends ServerAddress {
   ui?: string;
 }
 
-/** Where `--temporal` or `TWINPATCH_TEMPORAL` points, else undefined. Throws CliError for what is no address. */
+/**
+ * Where `--temporal` or `TWINPATCH_TEMPORAL` points, else undefined. Throws CliError for what is no address, and for variables
+ * that say how to reach a server where none is named.
+ */
 export function existingServer(
   address: string | undefined,
   variables: Record<string, string | undefined>,
 ): Server | undefined {
-  const chosen = address ?? variables['TWINPATCH_TEMPORAL'];
-  if (chosen === undefined) return undefined;
+  const chosen = address ?? (variables['TWINPATCH_TEMPORAL'] || undefined);
+  if (chosen === undefined) {
+    const [stray] = namedReachVariables(variables);
+    if (stray === undefined) return undefined;
+    throw new CliError(EXIT.usage, `${stray} is set — but no server is named that it is for`, {
+      next: `export TWINPATCH_TEMPORAL=HOST:PORT, or unset ${stray} for the embedded server`,
+    });
+  }
   if (!isAddress(chosen)) {
     const name = address === undefined ? 'TWINPATCH_TEMPORAL' : '--temporal';
     throw new CliError(EXIT.usage, `${name} is ${chosen} — that is no HOST:PORT`, {
       next: 'give host and port of the server alone, like temporal.internal:7233',
     });
   }
-  return { address: chosen, namespace: variables['TWINPATCH_NAMESPACE'] ?? NAMESPACE };
+  return { address: chosen, namespace: variables['TWINPATCH_NAMESPACE'] || NAMESPACE };
 }
 
 /** The embedded server of a workspace, when it runs. */
@@ -98,36 +115,52 @@ export async function connectClient(
   server: Server,
   variables: Record<string, string | undefined>,
 ): Promise<Client> {
-  const connection = await connect(server, variables).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new CliError(EXIT.failed, `no Temporal server answers at ${server.address} — ${why}`, {
-      cause: error,
-      next:
-        server.ui === undefined
-          ? `check that a server listens at ${server.address}, and that TWINPATCH_TEMPORAL_TLS and TWINPATCH_TEMPORAL_API_KEY are as it wants them`
-          : 'twinpatch down, then twinpatch up',
-    });
-  });
-  const client = new Client({ connection, namespace: server.namespace });
-  await prepareNamespace(client, server.namespace, { ours: server.ui !== undefined });
-  return client;
+  const options = reachOptions(server, variables);
+  const connection = await Connection.connect({ ...options, connectTimeout: CONNECT_MS }).catch(
+    async (error: unknown) => {
+      const { why, next } = await explainNoConnection(options, error);
+      throw noServer(server, why, next, error);
+    },
+  );
+  try {
+    const client = new Client({ connection, namespace: server.namespace });
+    await prepareNamespace(client, { ...server, isOurs: server.ui !== undefined });
+    return client;
+  } catch (error) {
+    await connection.close();
+    const { code, details } = statusOf(error);
+    if (code === undefined) throw error;
+    const { why, next } = explainRefusal(options, error) ?? {
+      why: details ?? `it fails with gRPC code ${code}`,
+      next: 'look at its log',
+    };
+    const which = `namespace ${server.namespace}`;
+    throw noServer(
+      server,
+      `${why}, for ${which} at least`,
+      `${next}; or is it not ${which}?`,
+      error,
+    );
+  }
 }
 
 // --- internal ---
 
-/** A name, an IPv4 address or an IPv6 address in brackets; then a port. */
-const ADDRESS = /^(?:[\w.-]+|\[[\da-f:.]+\]):(\d{1,5})$/i;
-
-function isAddress(text: string): boolean {
-  const port = Number(ADDRESS.exec(text)?.[1]);
-  return port > 0 && port < 65_536;
+function reachOptions(server: Server, variables: Record<string, string | undefined>): ReachOptions {
+  try {
+    return connectionOptions(server, variables);
+  } catch (error) {
+    throw new CliError(EXIT.usage, error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
 }
 
-async function connect(
-  server: ServerAddress,
-  variables: Record<string, string | undefined>,
-): Promise<Connection> {
-  return Connection.connect({ ...connectionOptions(server, variables), connectTimeout: '5s' });
+function noServer({ address, ui }: Server, why: string, next: string, cause: unknown): CliError {
+  return new CliError(EXIT.failed, `no Temporal server answers at ${address} — ${why}`, {
+    cause,
+    next: ui === undefined ? next : 'twinpatch down, then twinpatch up',
+  });
 }
 
 function toServer(port: number): Server {

@@ -47,19 +47,27 @@ export async function requireBatch(store: Store, name: string | undefined): Prom
 export async function requireClient(workspace: Workspace, options: ServerOptions): Promise<Client> {
   const running = await findRunning(workspace, options);
   if (running !== undefined) return running.client;
-  throw new CliError(EXIT.failed, 'no Temporal server runs for this store', {
-    next: 'twinpatch up',
-  });
+  throw noServer();
 }
 
-/** A client where a server runs and answers; commands that read the store do without. Throws CliError for no address. */
+/** A client where a server answers, else why there is none; commands that read the store do without. Throws CliError for wrong usage. */
 export async function clientIfRunning(
   workspace: Workspace,
   options: ServerOptions,
-): Promise<Client | undefined> {
-  const running = await findRunning(workspace, options).catch((error: unknown) => {
-    if (error instanceof CliError && error.exitCode === EXIT.usage) throw error;
-    return undefined;
+): Promise<{ client?: Client; trouble?: CliError }> {
+  try {
+    const running = await findRunning(workspace, options);
+    return running === undefined ? { trouble: noServer() } : { client: running.client };
+  } catch (error) {
+    if (error instanceof CliError && error.exitCode !== EXIT.usage) return { trouble: error };
+    throw error;
+  }
+}
+
+// --- internal ---
+
+function noServer(): CliError {
+  return new CliError(EXIT.failed, 'no Temporal server runs for this store', {
+    next: 'twinpatch up',
   });
-  return running?.client;
 }

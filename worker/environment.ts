@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { SavingLimits } from '../activities/saved-trees.ts';
 import { isBucket } from '../domain/location.ts';
+import { isAddress } from './connection.ts';
 
 /** Memory of this host that sandboxes may take together. */
 const MEMORY_SHARE = 0.8;
@@ -16,10 +17,7 @@ const count = z.coerce.number().int().positive();
 
 const environmentSchema = z.object({
   TWINPATCH_STORE: z.string().min(1).default('.twinpatch/store'),
-  TWINPATCH_TEMPORAL: z
-    .string()
-    .regex(/^[^:\s]+:\d+$/, 'expected host:port')
-    .default('127.0.0.1:7233'),
+  TWINPATCH_TEMPORAL: z.string().refine(isAddress, 'expected host:port').default('127.0.0.1:7233'),
   TWINPATCH_NAMESPACE: z.string().min(1).default('twinpatch'),
   TWINPATCH_SLOTS: count.optional(),
   TWINPATCH_IMAGE_GB: count.default(30),

@@ -1,6 +1,7 @@
 /** `twinpatch status`: how batches stand. */
 
 import type { Command } from '@commander-js/extra-typings';
+import type { CliError } from '../errors.ts';
 import { type Io, note, print, printJson, write } from '../output.ts';
 import { renderTable } from '../table.ts';
 import { JSON_OPTION, STORE_OPTION, TEMPORAL_OPTION } from '../options.ts';
@@ -27,7 +28,7 @@ export function registerStatus(program: Command, io: Io): void {
       const { store, workspace } = await openSession(io, options);
       const names = await store.batches.list();
       if (name === undefined && names.length !== 1 && options.rebuild !== true) {
-        const client = await clientIfRunning(workspace, options);
+        const { client, trouble } = await clientIfRunning(workspace, options);
         const states = [];
         for (const each of names)
           states.push(await readBatchState(store, await requireBatch(store, each), client));
@@ -36,6 +37,8 @@ export function registerStatus(program: Command, io: Io): void {
           for (const state of states) await printJson(io, state);
           return;
         }
+        if (trouble !== undefined && states.some(({ phase }) => phase === 'unknown'))
+          await note(io, noteOf(trouble));
         if (states.length === 0)
           return print(io, `no batches in ${store.location}; next: twinpatch run`);
         const rows = states.map((state) => [
@@ -67,16 +70,21 @@ export function registerStatus(program: Command, io: Io): void {
         await follow(client, store, batch, turnedAway.signal);
         await client.connection.close();
       }
-      const client = await clientIfRunning(workspace, options);
+      const { client, trouble } = await clientIfRunning(workspace, options);
       const state = await readBatchState(store, batch, client);
       await client?.connection.close();
+      if (trouble !== undefined && state.phase === 'unknown') await note(io, noteOf(trouble));
       if (options.json) return printJson(io, state);
       const { printYield } = await import('../print-yield.ts');
       const { renderProgress } = await import('../render-progress.ts');
-      if (client === undefined)
-        await note(io, 'no Temporal server runs for this store: this is what the store knows');
       const [, ...facts] = renderProgress(state, 0).split('\n');
       await print(io, [`${state.batch}: ${state.phase}`, ...facts, ''].join('\n'));
       await printYield(io, store, batch, state);
     });
+}
+
+// --- internal ---
+
+function noteOf({ message, next }: CliError): string {
+  return `${message}: this is what the store knows\nnext: ${next}`;
 }

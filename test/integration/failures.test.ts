@@ -99,7 +99,7 @@ describe('what keeps a batch from starting', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(
       new RegExp(
-        `^error: no Temporal server answers at ${address} — .+\nnext: check that a server listens at ${address}, .+\n$`,
+        `^error: no Temporal server answers at ${address} — nothing listens there\nnext: start that server, or correct .+\n$`,
       ),
     );
     await expectNothingBegun();

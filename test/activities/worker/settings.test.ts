@@ -65,6 +65,7 @@ describe('the environment of a worker', () => {
     ['TWINPATCH_SLOTS', ''],
     ['TWINPATCH_TEMPORAL', 'http://temporal.example'],
     ['TWINPATCH_TEMPORAL', 'temporal.example'],
+    ['TWINPATCH_TEMPORAL', 'temporal.example:70000'],
     ['TWINPATCH_STORE', ''],
   ])('names %s when it is "%s"', (name, value) => {
     expect(() => readEnvironment({ [name]: value })).toThrow(`${name}: `);
@@ -93,6 +94,8 @@ describe('the connection to the server', () => {
     ['plain, with nothing set', {}, { address }],
     ['over TLS, when asked', { TLS: 'true' }, { address, tls: true }],
     ['over TLS, with an API key', { API_KEY: 'k' }, { address, tls: true, apiKey: 'k' }],
+    ['plain with an API key, when asked', { API_KEY: 'k', TLS: 'false' }, { address, apiKey: 'k' }],
+    ['plain, with empty variables', { API_KEY: '', TLS: '', TLS_CA: '' }, { address }],
   ])('is %s', (_how, variables, expected) => {
     expect(optionsOf(variables)).toEqual(expected);
   });
@@ -109,6 +112,13 @@ describe('the connection to the server', () => {
     expect(() => optionsOf({ TLS_CA: pathOf('nowhere') })).toThrow(
       `TWINPATCH_TEMPORAL_TLS_CA: ${pathOf('nowhere')} can't be read (ENOENT)`,
     );
+  });
+
+  test.each([
+    ['TLS', 'yes', 'TWINPATCH_TEMPORAL_TLS is yes: expected true or false'],
+    ['API_KEY', 'a key\n', 'TWINPATCH_TEMPORAL_API_KEY has a space'],
+  ])('names %s when it is "%s"', (name, value, expected) => {
+    expect(() => optionsOf({ [name]: value })).toThrow(expected);
   });
 
   test.each(['TLS_CERT', 'TLS_KEY'])('is refused with %s alone', (name) => {
