@@ -139,13 +139,15 @@ function foldReply(plan: RolloutPlan, state: RolloutState, reply: Completion): v
   state.simulated ||= reply.simulated;
   const id = `${plan.rolloutId}/${state.steps}`;
   const parsed = parseReply(reply, state.steps, plan.callsPerTurn);
+  const rules = new Set(reply.repairs?.map(({ rule }) => rule));
+  const turn = { ...parsed.message, ...(rules.size > 0 && { repairs: [...rules] }) };
   if (parsed.kind === 'format-error') {
     state.formatErrorsInRow += 1;
-    state.turns.push({ ...parsed.message, malformed: true });
+    state.turns.push({ ...turn, malformed: true });
     state.pending = [{ kind: 'refuse', id: `${id}.0`, problem: parsed.problem }];
   } else {
     state.formatErrorsInRow = 0;
-    state.turns.push(parsed.message);
+    state.turns.push(turn);
     state.pending = parsed.calls.map((call, index) => ({
       kind: 'perform',
       id: `${id}.${index + 1}`,

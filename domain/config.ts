@@ -42,6 +42,12 @@ const endpoint = z.strictObject({
     .min(1)
     .optional()
     .describe('File on the worker that holds the key; read anew when it changes.'),
+  toolCallFormat: z
+    .enum(['hermes', 'qwen-xml', 'glm'])
+    .optional()
+    .describe(
+      "Form of the tool calls in the model's text, where the endpoint has no parser for them; left out, they come in a field of their own.",
+    ),
   maxConcurrency: z.int().positive().default(32).describe('Calls under way at once, per worker.'),
 });
 

@@ -1,6 +1,6 @@
 /** What the agent and the activities need from the world. Every port has a fake or a second implementation, and one test suite. */
 
-import type { AssistantMessage, Message, ToolSchema, Usage } from './trajectory.ts';
+import type { AssistantMessage, Message, Repair, ToolSchema, Usage } from './trajectory.ts';
 
 // --- teacher ---
 
@@ -19,6 +19,8 @@ export interface CompletionRequest {
 
 export interface Completion {
   message: AssistantMessage;
+  /** How the message was brought into form; absent when it came in form. */
+  repairs?: Repair[];
   finishReason: 'stop' | 'tool_calls' | 'length' | 'content_filter' | 'other';
   usage: Usage;
   /** USD, or null where the model has no known price. */

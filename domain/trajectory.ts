@@ -7,6 +7,50 @@ export interface ToolCall {
   arguments: string;
 }
 
+/**
+ * How a reply was brought into form before it was used. A rule holds only where a form has one meaning; what has none is
+ * answered as a format error.
+ */
+export type RepairRule =
+  /** A missing or repeated id is replaced: results could not be matched to calls otherwise. */
+  | 'call-id'
+  /** A known tool under a namespace, with a number behind it, with blanks around it, or in other letter case. */
+  | 'tool-name'
+  /** The object itself, where its JSON text belongs. */
+  | 'object-arguments'
+  /** No arguments at all: an empty object. */
+  | 'no-arguments'
+  /** JSON in a code fence. */
+  | 'code-fence'
+  /** Line ends and tabs that stand in a JSON text as they are. */
+  | 'control-characters'
+  /** A comma before a closing bracket. */
+  | 'trailing-comma'
+  /** Only quotes, brackets or end tags follow the object. */
+  | 'trailing-text'
+  /** An empty object stands beside the one that is meant. */
+  | 'empty-object'
+  /** The same object several times. */
+  | 'repeated-object'
+  /** The JSON text of the object as a JSON string. */
+  | 'nested-text'
+  /** The whole call once more within its own arguments. */
+  | 'nested-call'
+  /** An optional argument that is null counts as left out. */
+  | 'null-argument'
+  /** A number, list or truth value as the text of its JSON. */
+  | 'value-as-text'
+  /** Calls of a reply that the endpoint filtered are dropped: they may be incomplete. */
+  | 'filtered-calls';
+
+export interface Repair {
+  rule: RepairRule;
+  /** Place of the call in its turn, from 0. */
+  call: number;
+  /** What stood there, shortened. */
+  was: string;
+}
+
 export interface AssistantMessage {
   role: 'assistant';
   content: string;
@@ -56,8 +100,11 @@ export function addCost(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : a + b;
 }
 
-/** A message of the finished conversation; `malformed` marks an assistant turn whose call was refused, not executed. */
-export type Turn = Message & { malformed?: boolean };
+/**
+ * A message of the finished conversation; `malformed` marks an assistant turn whose call was refused, not executed, `repairs`
+ * names the rules that brought it into form.
+ */
+export type Turn = Message & { malformed?: boolean; repairs?: RepairRule[] };
 
 /** A finished rollout as rows and readers see it. */
 export interface Trajectory {

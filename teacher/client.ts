@@ -16,7 +16,7 @@ import { createPool, type Member } from './pool.ts';
 import { costOf } from './price.ts';
 import type { RawReply } from './raw-reply.ts';
 import { createRedactor } from './redact.ts';
-import { toFinishReason, toMessage } from './reply.ts';
+import { readReply, toFinishReason } from './reply.ts';
 import { SCRIPTED_FINGERPRINT } from './scripted/wire.ts';
 import { estimateUsage, parseUsage } from './usage.ts';
 
@@ -141,10 +141,15 @@ export function createTeacher(
     call: CallId,
     { raw, durationMs }: { raw: RawReply; durationMs: number },
   ): Completion {
-    const message = toMessage(raw.message, call.step);
+    const { message, repairs } = readReply(raw, {
+      step: call.step,
+      tools: request.tools,
+      textFormat: endpoint.config.toolCallFormat,
+    });
     const usage = parseUsage(raw.usage);
     return {
       message,
+      ...(repairs.length > 0 && { repairs }),
       finishReason: toFinishReason(raw),
       usage: usage ?? estimateUsage(request, message),
       costUsd: costOf(usage, config.price),

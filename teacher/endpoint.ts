@@ -8,6 +8,7 @@ import { watchReply, type Watch } from './deadlines.ts';
 import { asRecord, parseJson } from './json.ts';
 import { createAssembler, fromCompletion, type RawReply } from './raw-reply.ts';
 import { toRequestBody } from './request.ts';
+import { isGivenUp } from './reply.ts';
 import { readEvents } from './sse.ts';
 import { createTransport } from './transport.ts';
 
@@ -109,6 +110,9 @@ async function readReply(
     ? fromCompletion(await readBody(bytes, headers))
     : await readStream(bytes, watch, headers);
   if (reply === undefined) throw new BrokenReply('the reply has no choices');
+  if (isGivenUp(reply)) {
+    throw new BrokenReply(`the endpoint gave the reply up (${String(reply.finishReason)})`);
+  }
   return reply;
 }
 

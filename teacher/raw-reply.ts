@@ -1,6 +1,7 @@
 /** A reply as the endpoint sent it, whether whole or in pieces, in one shape. */
 
 import { asList, asRecord, asText } from './json.ts';
+import { REASONING_FIELDS, REASONING_LISTS } from './reasoning.ts';
 
 export interface RawReply {
   /** `choices[0].message`, its values not yet looked at. */
@@ -25,8 +26,7 @@ export function fromCompletion(body: unknown): RawReply | undefined {
   };
 }
 
-const TEXT_FIELDS = ['reasoning_content', 'reasoning', 'thinking', 'reasoning_text', 'refusal'];
-const LIST_FIELDS = ['reasoning_details', 'thinking_blocks'];
+const TEXT_FIELDS = ['content', 'refusal', ...REASONING_FIELDS];
 
 export interface Assembler {
   /** One chunk of the stream. */
@@ -52,12 +52,12 @@ export function createAssembler(): Assembler {
   let chosen = false;
 
   function addDelta(delta: Record<string, unknown>): void {
-    for (const name of ['content', ...TEXT_FIELDS]) {
+    for (const name of TEXT_FIELDS) {
       const value = delta[name];
       if (typeof value === 'string') texts[name] = (texts[name] ?? '') + value;
       else if (Array.isArray(value)) (lists[name] ??= []).push(...(value as unknown[]));
     }
-    for (const name of LIST_FIELDS) {
+    for (const name of REASONING_LISTS) {
       const items = asList(delta[name]);
       if (items.length > 0) (lists[name] ??= []).push(...items);
     }
@@ -93,7 +93,8 @@ export function createAssembler(): Assembler {
 
 interface PartialCall {
   id: string;
-  function: { name: string; arguments: string };
+  /** Arguments are text, or the object itself where the endpoint sends it whole. */
+  function: { name: string; arguments: unknown };
 }
 
 /** Call deltas belong together by `index`; where an endpoint numbers them badly or not at all, a new id starts a new call. */
@@ -119,7 +120,11 @@ function createCallAssembler() {
       const { name, arguments: args } = asRecord(delta['function']);
       // Some endpoints repeat the whole name in every delta.
       if (asText(name) !== call.function.name) call.function.name += asText(name);
-      call.function.arguments += toArgumentText(args);
+      const known = call.function.arguments;
+      call.function.arguments =
+        known === '' && args !== undefined && args !== null
+          ? args
+          : toArgumentText(known) + toArgumentText(args);
     },
     list: () => calls,
   };

@@ -100,6 +100,38 @@ describe('submitting', () => {
   });
 });
 
+test('a turn tells which rules brought it into form', async () => {
+  const repair = { call: 0, was: '{}""' };
+  const { go, journal, plan } = await rollout([
+    {
+      ...bash('ls'),
+      repairs: [
+        { rule: 'call-id', ...repair },
+        { rule: 'trailing-text', ...repair },
+      ],
+    },
+    {
+      ...bash('ls'),
+      repairs: [
+        { rule: 'call-id', ...repair },
+        { rule: 'call-id', ...repair },
+      ],
+    },
+    submit,
+    submit,
+  ]);
+  await go();
+  const turns = toTrajectory(plan, journal.entries).turns.filter(
+    ({ role }) => role === 'assistant',
+  );
+  expect(turns.map(({ repairs }) => repairs)).toEqual([
+    ['call-id', 'trailing-text'],
+    ['call-id'],
+    undefined,
+    undefined,
+  ]);
+});
+
 test('working directory carries over from command to command', async () => {
   const { go, contents } = await rollout([
     bash('mkdir -p sub && cd sub'),

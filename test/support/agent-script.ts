@@ -6,6 +6,7 @@ import type { RolloutLimits, RolloutPlan } from '../../agent/plan.ts';
 export interface ScriptedReply {
   content?: string;
   calls?: { name: string; args: unknown; id?: string }[];
+  repairs?: Completion['repairs'];
   finishReason?: Completion['finishReason'];
   inputTokens?: number;
   costUsd?: number | null;
@@ -34,6 +35,7 @@ export function toCompletion(reply: ScriptedReply, step: number): Completion {
       content: reply.content ?? '',
       ...(toolCalls.length > 0 && { toolCalls }),
     },
+    ...(reply.repairs && { repairs: reply.repairs }),
     finishReason: reply.finishReason ?? (toolCalls.length > 0 ? 'tool_calls' : 'stop'),
     usage: {
       inputTokens: reply.inputTokens ?? 100,

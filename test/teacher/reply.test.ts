@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { costOf } from '../../teacher/price.ts';
 import { createAssembler, fromCompletion } from '../../teacher/raw-reply.ts';
-import { toFinishReason, toMessage } from '../../teacher/reply.ts';
+import { isGivenUp, readReply, toFinishReason } from '../../teacher/reply.ts';
 import { parseUsage } from '../../teacher/usage.ts';
 
 const call = (id: string | null | undefined, name: string, args: unknown) => ({
@@ -9,6 +9,11 @@ const call = (id: string | null | undefined, name: string, args: unknown) => ({
   type: 'function',
   function: { name, arguments: args },
 });
+
+function toMessage(message: Record<string, unknown>) {
+  const raw = { message, finishReason: 'stop', usage: null, model: null, fingerprint: null };
+  return readReply(raw, { step: 3 }).message;
+}
 
 interface Expected {
   content?: string;
@@ -100,6 +105,53 @@ describe('a whole message', () => {
       { content: '<think>t</think>a', reasoning_content: 'r' },
       { content: 'a', reasoning: 'r\n\nt' },
     ],
+    [
+      'the end of a think tag that the prompt opened',
+      { content: 'r and r\n</think>\n\na' },
+      { content: 'a', reasoning: 'r and r' },
+    ],
+    [
+      'the end of a think tag that is talked about',
+      { content: 'Use </think> here.\nSo.' },
+      { content: 'Use </think> here.\nSo.' },
+    ],
+    [
+      'several think tags at the start',
+      { content: '<think></think>\n<think>r</think>a' },
+      { content: 'a', reasoning: 'r' },
+    ],
+    ['a thought tag', { content: '<thought>r</thought>a' }, { content: 'a', reasoning: 'r' }],
+    ['a reasoning tag', { content: '<reasoning>r</reasoning>a' }, { content: 'a', reasoning: 'r' }],
+    ['a seed tag', { content: '<seed:think>r</seed:think>a' }, { content: 'a', reasoning: 'r' }],
+    ['a tag in brackets', { content: '[THINK]r[/THINK]a' }, { content: 'a', reasoning: 'r' }],
+    ['a tag of triangles', { content: '◁think▷r◁/think▷a' }, { content: 'a', reasoning: 'r' }],
+    [
+      'a tag of bars',
+      { content: '<|begin_of_thought|>r<|end_of_thought|>a' },
+      { content: 'a', reasoning: 'r' },
+    ],
+    ['thoughts', { content: 'a', thoughts: 'r' }, { content: 'a', reasoning: 'r' }],
+    ['a summary', { content: 'a', cot_summary: 'r' }, { content: 'a', reasoning: 'r' }],
+    [
+      'a field that a gateway hands on',
+      { content: 'a', provider_specific_fields: { reasoning_content: 'r' } },
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'parts marked as thought',
+      {
+        content: [
+          { type: 'text', text: 'r', thought: true },
+          { type: 'text', text: 'a' },
+        ],
+      },
+      { content: 'a', reasoning: 'r' },
+    ],
+    [
+      'a call without the function around it',
+      { tool_calls: [{ id: 'x', name: 'bash', arguments: '{}' }] },
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{}' }] },
+    ],
     ['a refusal', { content: null, refusal: 'I will not.' }, { content: 'I will not.' }],
     [
       'a call',
@@ -165,14 +217,14 @@ describe('a whole message', () => {
     ['calls that are null', { content: 'a', tool_calls: null }, { content: 'a' }],
     ['another language', { content: '好的，我来看看。' }, { content: '好的，我来看看。' }],
   ])('with %s', (_, raw, expected) => {
-    expect(toMessage(raw, 3)).toEqual({ role: 'assistant', content: '', ...expected });
+    expect(toMessage(raw)).toEqual({ role: 'assistant', content: '', ...expected });
   });
 });
 
 function assemble(deltas: Record<string, unknown>[]) {
   const assembler = createAssembler();
   for (const delta of deltas) assembler.add({ choices: [{ index: 0, delta }] });
-  return toMessage(assembler.reply()?.message ?? {}, 3);
+  return toMessage(assembler.reply()?.message ?? {});
 }
 
 const part = (index: unknown, id: unknown, name: unknown, args: unknown) => ({
@@ -258,6 +310,11 @@ describe('a streamed message', () => {
       { toolCalls: [{ id: 'x', name: 'bash', arguments: '{}' }] },
     ],
     [
+      'arguments as an object in one piece',
+      [part(0, 'x', 'bash', ''), part(0, undefined, undefined, { command: 'ls' })],
+      { toolCalls: [{ id: 'x', name: 'bash', arguments: '{"command":"ls"}' }] },
+    ],
+    [
       'a legacy function call',
       [{ function_call: { name: 'bash' } }, { function_call: { arguments: '{}' } }],
       { toolCalls: [{ id: 'call_3_0', name: 'bash', arguments: '{}' }] },
@@ -275,10 +332,23 @@ it.each([
   ['length', 'length'],
   ['content_filter', 'content_filter'],
   [null, 'other'],
-  ['abort', 'other'],
+  ['eos_token', 'stop'],
+  ['model_context_window_exceeded', 'length'],
+  ['whatever', 'other'],
 ])('finish reason %s counts as %s', (said, expected) => {
   const raw = fromCompletion({ choices: [{ message: {}, finish_reason: said }] });
   expect(raw && toFinishReason(raw)).toBe(expected);
+});
+
+it.each([
+  ['abort', true],
+  ['error', true],
+  ['insufficient_system_resource', true],
+  ['stop', false],
+  [null, false],
+])('finish reason %s gives the reply up: %s', (said, expected) => {
+  const raw = fromCompletion({ choices: [{ message: {}, finish_reason: said }] });
+  expect(raw && isGivenUp(raw)).toBe(expected);
 });
 
 it('a refusal counts as filtered', () => {
