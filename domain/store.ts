@@ -70,6 +70,24 @@ export interface Batches {
   samples(batchId: string, from: number, count: number): Promise<Sample[]>;
 }
 
+/** What was set while batches run, over what they and their workers were started with. */
+export interface Tuning {
+  /** Samples of the batch under way at once. */
+  window?: number;
+  /** USD the batch may cost in all. */
+  maxCostUsd?: number;
+  /** Rollouts at once on each worker of the store, of whatever batch. */
+  slots?: number;
+}
+
+export interface Tunings {
+  /** Those of the batch, and those of all batches. */
+  read(batchId: string): Promise<Tuning>;
+  slots(): Promise<number | undefined>;
+  /** Sets the given values; null takes one back. */
+  change(batchId: string, values: { [Name in keyof Tuning]?: number | null }): Promise<void>;
+}
+
 export interface StageKey {
   batchId: string;
   sampleKey: string;
@@ -205,6 +223,7 @@ export interface Store {
   journals: Journals;
   ends: SampleEnds;
   spend: SpendLedger;
+  tunings: Tunings;
   attempts: Attempts;
   /** For the engines of other hosts. */
   images: SharedImages;

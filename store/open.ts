@@ -20,6 +20,7 @@ import { createPresence } from './presence.ts';
 import { createSpend } from './spend.ts';
 import type { CopyLimits } from './spool.ts';
 import type { Storage } from './storage.ts';
+import { createTunings } from './tunings.ts';
 
 const FORMAT_VERSION = 1;
 const COPY_LIMITS: CopyLimits = { everyLines: 15, everyMs: 10_000 };
@@ -72,6 +73,7 @@ function assemble(storage: Storage, id: string, hostFolder: string): Store {
     journals: createJournals(storage, blobs),
     ends: createEnds(storage, ledger, batches),
     spend: createSpend(storage),
+    tunings: createTunings(storage),
     images: createSharedImages(storage, blobs),
     attempts: createAttempts(join(hostFolder, 'attempts')),
     tidy: () => storage.tidy(),

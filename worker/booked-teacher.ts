@@ -3,7 +3,7 @@
 import { type Teacher, TeacherError } from '../domain/ports.ts';
 import type { Store } from '../domain/store.ts';
 
-/** Cap and sum are read anew this often: another worker may have paid, and a new run may have raised the cap. */
+/** Cap and sum are read anew this often: another worker may have paid, and a new run or `tune` may have raised the cap. */
 const MAX_AGE_MS = 2_000;
 
 /** Throws TeacherError{kind: 'budget'} before a call that the cap no longer allows. */
@@ -20,8 +20,7 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
   }
 
   async function readBudget(): Promise<Budget> {
-    const batch = await store.batches.get(batchId);
-    const capUsd = batch?.config.budget.maxCostUsd ?? Number.POSITIVE_INFINITY;
+    const capUsd = (await readCap(store, batchId)) ?? Number.POSITIVE_INFINITY;
     const spentUsd = Number.isFinite(capUsd) ? (await store.spend.total(batchId)).costUsd : 0;
     return { capUsd, spentUsd };
   }
@@ -52,6 +51,11 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
 }
 
 // --- internal ---
+
+async function readCap(store: Store, batchId: string): Promise<number | undefined> {
+  const { maxCostUsd } = await store.tunings.read(batchId);
+  return maxCostUsd ?? (await store.batches.get(batchId))?.config.budget.maxCostUsd;
+}
 
 interface Budget {
   capUsd: number;

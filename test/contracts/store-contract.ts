@@ -260,6 +260,28 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
       });
     });
 
+    describe('tunings', () => {
+      test('are seen by others, one value changed at a time, until they are taken back', async () => {
+        const other = await open();
+        expect(await other.tunings.read('b')).toEqual({});
+        await store.tunings.change('b', { window: 8, maxCostUsd: 2.5 });
+        await other.tunings.change('b', { window: 4 });
+        expect(await store.tunings.read('b')).toEqual({ window: 4, maxCostUsd: 2.5 });
+        await store.tunings.change('b', { maxCostUsd: null });
+        expect(await other.tunings.read('b')).toEqual({ window: 4 });
+      });
+
+      test('are of one batch, but for the slots of workers, who work for all', async () => {
+        await store.tunings.change('b', { window: 8, slots: 3 });
+        const other = await open();
+        expect(await other.tunings.read('c')).toEqual({ slots: 3 });
+        expect(await other.tunings.slots()).toBe(3);
+        await store.tunings.change('c', { slots: null });
+        expect(await other.tunings.read('b')).toEqual({ window: 8 });
+        expect(await other.tunings.slots()).toBeUndefined();
+      });
+    });
+
     test('has one id for every process that opens it', async () => {
       const ids = await Promise.all(Array.from({ length: 8 }, () => open()));
       expect(new Set(ids.map(({ id }) => id)).size).toBe(1);

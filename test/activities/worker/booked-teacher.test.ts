@@ -70,12 +70,15 @@ test.each([
   },
 );
 
-test('a cap that is raised while it runs lets it go on', async () => {
+test.each([
+  ['by a new run', () => putCap(1)],
+  ['by tuning it', () => store.tunings.change('b', { maxCostUsd: 1 })],
+])('a cap that is raised %s while it runs lets it go on', async (_, raise) => {
   await putCap(0.01);
   const teacher = booked();
   await ask(teacher);
   await expect(ask(teacher)).rejects.toMatchObject({ kind: 'budget' });
-  await putCap(1);
+  await raise();
   vi.advanceTimersByTime(3_000);
   await ask(teacher);
   expect(await spentUsd()).toBe(0.02);
