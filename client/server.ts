@@ -22,6 +22,14 @@ import { explainNoConnection, explainRefusal, statusOf } from './reach.ts';
 
 export const SERVER = 'server';
 const DEFAULT_PORT = 7233;
+/**
+ * Of the server's dynamic configuration: batches take turns in one queue, however much of each waits. Still read are the
+ * partitions that a server without this has filled.
+ */
+export const SERVER_VALUES = {
+  'matching.enableFairness': true,
+  'matching.numTaskqueueWritePartitions': 1,
+};
 /** The UI's port is this far above the server's. */
 const UI_OFFSET = 1000;
 const START_MS = 60_000;
@@ -194,7 +202,10 @@ function serverArguments(file: string, port: number): string[] {
     ...['--db-filename', file, '--namespace', NAMESPACE],
     // Safe against kill -9 of the server; after a power cut the store goes on from its own truth.
     ...['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=NORMAL'],
-    ...['--dynamic-config-value', 'matching.enableFairness=true'],
+    ...Object.entries(SERVER_VALUES).flatMap(([name, value]) => [
+      '--dynamic-config-value',
+      `${name}=${value}`,
+    ]),
     ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => [
       '--search-attribute',
       `${name}=${type}`,

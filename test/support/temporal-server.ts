@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { SERVER_VALUES } from '../../client/server.ts';
 import { NAMESPACE } from '../../domain/ids.ts';
 import { SEARCH_ATTRIBUTES } from '../../domain/search-attributes.ts';
 import { findTemporalCli } from '../../scripts/temporal-cli.mjs';
@@ -27,9 +28,10 @@ export async function startTestServer(dynamic: Record<string, unknown> = {}): Pr
     [
       ...['server', 'start-dev', '--headless', '--log-level', 'error', '--ip', '127.0.0.1'],
       ...['--port', String(port), '--namespace', NAMESPACE],
-      ...Object.entries({ 'matching.enableFairness': true, ...dynamic }).flatMap(
-        ([name, value]) => ['--dynamic-config-value', `${name}=${JSON.stringify(value)}`],
-      ),
+      ...Object.entries({ ...SERVER_VALUES, ...dynamic }).flatMap(([name, value]) => [
+        '--dynamic-config-value',
+        `${name}=${JSON.stringify(value)}`,
+      ]),
       ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => [
         '--search-attribute',
         `${name}=${type}`,
