@@ -15,6 +15,8 @@ export interface MemoryBudget {
   ): Promise<() => void>;
   /** For a sandbox that runs already. */
   claim(bytes: number): () => void;
+  /** What another sandbox like the last one would have to wait for; undefined when it need not wait. */
+  shortage(): string | undefined;
 }
 
 /** Over a host of `hostBytes`. */
@@ -22,10 +24,12 @@ export function createMemoryBudget(hostBytes: number): MemoryBudget {
   const total = hostBytes * OVERCOMMIT;
   const queue: { bytes: number; admit(): void }[] = [];
   let taken = 0;
+  let last = 0;
 
   function claim(bytes: number): () => void {
     let isHeld = true;
     taken += bytes;
+    last = bytes;
     return () => {
       if (!isHeld) return;
       isHeld = false;
@@ -45,8 +49,13 @@ export function createMemoryBudget(hostBytes: number): MemoryBudget {
     return taken === 0 || taken + bytes <= total;
   }
 
+  function reason(): string {
+    return `sandboxes take ${toGibibytes(taken)} GiB of memory by their limits, and the engine's host has ${toGibibytes(hostBytes)} GiB`;
+  }
+
   return {
     claim,
+    shortage: () => (queue.length > 0 || !isFree(last) ? reason() : undefined),
     take(bytes, signal, onWaiting) {
       return new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason as Error);
@@ -65,11 +74,7 @@ export function createMemoryBudget(hostBytes: number): MemoryBudget {
         signal.addEventListener('abort', onAbort, { once: true });
         queue.push(waiter);
         admitNext();
-        if (queue.includes(waiter)) {
-          onWaiting?.(
-            `sandboxes take ${toGibibytes(taken)} GiB of memory by their limits, and the engine's host has ${toGibibytes(hostBytes)} GiB`,
-          );
-        }
+        if (queue.includes(waiter)) onWaiting?.(reason());
       });
     },
   };

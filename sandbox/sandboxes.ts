@@ -40,6 +40,8 @@ export interface DockerSandboxes extends Sandboxes, Reaper {
    * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
    */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
+  /** Why another sandbox would wait for memory, in words; undefined when it would not. */
+  memoryShortage(): string | undefined;
   /** Removes what is kept ready between rollouts. */
   close(): Promise<void>;
 }
@@ -154,6 +156,7 @@ export function createSandboxes(options: {
         throw toSandboxError(error, rolloutId);
       }
     },
+    memoryShortage: () => memory.shortage(),
     close: () => verifiers.close(),
   };
 }

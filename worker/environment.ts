@@ -9,7 +9,7 @@ import { isAddress } from './connection.ts';
 
 /** Memory of this host that sandboxes may take together. */
 const MEMORY_SHARE = 0.8;
-/** Commands mostly wait for the teacher, so a core carries several rollouts. */
+/** Commands mostly wait for the teacher, so a core carries several rollouts; a load of as many per core is all it can bear. */
 const ROLLOUTS_PER_CORE = 4;
 const TYPICAL_SANDBOX_BYTES = 2 * 1024 ** 3;
 
@@ -20,6 +20,8 @@ const environmentSchema = z.object({
   TWINPATCH_TEMPORAL: z.string().refine(isAddress, 'expected host:port').default('127.0.0.1:7233'),
   TWINPATCH_NAMESPACE: z.string().min(1).default('twinpatch'),
   TWINPATCH_SLOTS: count.optional(),
+  TWINPATCH_MAX_LOAD: z.coerce.number().positive().optional(),
+  TWINPATCH_MEMORY_RESERVE_MB: count.default(512),
   TWINPATCH_IMAGE_GB: count.default(30),
   TWINPATCH_DISK_RESERVE_MB: count.default(1024),
   TWINPATCH_SAVE_STEPS: count.default(5),
@@ -36,6 +38,9 @@ export interface WorkerEnvironment {
   namespace: string;
   /** Rollouts, each with a container, at once. */
   slots: number;
+  /** Load average, over a minute, and memory left on this host up to which further ones begin. */
+  maxLoad: number;
+  memoryReserveBytes: number;
   /** All prepared images together; beyond it those used longest ago are removed. */
   imageBytes: number;
   /** Room that sandboxes leave on the engine's disk. */
@@ -63,6 +68,8 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
     temporal: data.TWINPATCH_TEMPORAL,
     namespace: data.TWINPATCH_NAMESPACE,
     slots: data.TWINPATCH_SLOTS ?? defaultSlots(),
+    maxLoad: data.TWINPATCH_MAX_LOAD ?? availableParallelism() * ROLLOUTS_PER_CORE,
+    memoryReserveBytes: data.TWINPATCH_MEMORY_RESERVE_MB * 1024 ** 2,
     imageBytes: data.TWINPATCH_IMAGE_GB * 1e9,
     diskReserveBytes: data.TWINPATCH_DISK_RESERVE_MB * 1e6,
     saving: {

@@ -20,11 +20,13 @@ import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
 import { thisProcess, toIdentity } from '../store/owner.ts';
 import { openStore } from '../store/open.ts';
+import { hostShortage, rolloutSlots } from './admission.ts';
 import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
 import { watchServer } from './server-watch.ts';
+import { watchSlots } from './slots.ts';
 import { createTeachers } from './teachers.ts';
 
 const REAP_EVERY_MS = 30_000;
@@ -88,6 +90,7 @@ export async function runWorker(
     saving: environment.saving,
   };
   const running: RunningActivities = new Set();
+  const slots = await watchSlots(store.tunings, environment.slots);
   const shared = {
     connection,
     namespace,
@@ -112,7 +115,12 @@ export async function runWorker(
       ...shared,
       taskQueue: ROLLOUT_QUEUE,
       activities: createRolloutActivities(deps),
-      maxConcurrentActivityTaskExecutions: environment.slots,
+      ...rolloutSlots({
+        slots: slots.now,
+        shortage: () => sandboxes.memoryShortage() ?? hostShortage(environment),
+        onShortage: (reason) =>
+          log.info({ reason }, reason === undefined ? 'rollouts begin again' : 'no rollout begins'),
+      }),
     }),
   ]);
 
@@ -125,7 +133,7 @@ export async function runWorker(
 
   const ended = Promise.all(workers.map((worker) => worker.run()));
   const orphans = await handOverOrphans(client, store.attempts);
-  log.info({ store: store.location, slots: environment.slots, orphans }, 'worker started');
+  log.info({ store: store.location, slots: slots.now(), orphans }, 'worker started');
   const stopWatching = await watchServer(options, namespace, running);
   ready();
   store.tidy().catch((error) => log.warn(error));
@@ -136,6 +144,7 @@ export async function runWorker(
     await ended;
   } finally {
     clearInterval(reaping);
+    slots.stop();
     await stopWatching();
     await teachers.close();
     await connection.close();

@@ -36,6 +36,21 @@ describe('the memory of a host', () => {
     expect(third.has).toBe(false);
   });
 
+  it('is short when another one like the last would have to wait', async () => {
+    const budget = createMemoryBudget(HOST);
+    expect(budget.shortage()).toBeUndefined();
+    const [first, second] = [ask(budget, 40), ask(budget, 40)];
+    await settled();
+    expect(budget.shortage()).toMatch(/^sandboxes take .* by their limits/);
+    second.giveBack();
+    expect(budget.shortage()).toBeUndefined();
+    const huge = ask(budget, 90);
+    first.giveBack();
+    await settled();
+    expect(huge.has).toBe(true);
+    expect(budget.shortage()).toBeDefined();
+  });
+
   it('is given alone to what is more than all of it', async () => {
     const budget = createMemoryBudget(HOST);
     const running = budget.claim(1);

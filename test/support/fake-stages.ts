@@ -10,6 +10,7 @@ import { isContentVerdict, renderVerdict } from '../../domain/outcome.ts';
 import type { RolloutResult, SampleEnd, Spent } from '../../domain/sample.ts';
 import type { RecallFigures } from '../../domain/recall.ts';
 import { sha256 } from '../../store/blobs.ts';
+import { rolloutSlots } from '../../worker/admission.ts';
 import { toSamples } from './batch-fixture.ts';
 
 export interface Script {
@@ -156,11 +157,12 @@ export function createFakeBatch(planned: number, scriptOf: (index: number) => Sc
 
 export type FakeBatch = ReturnType<typeof createFakeBatch>;
 
-/** A worker of both queues; returns what ends it. */
+/** A worker of both queues, with slots for rollouts as the real one's; returns what ends it. */
 export async function startFakeWorker(
   connection: NativeConnection,
   code: string,
   batch: Pick<FakeBatch, 'main' | 'rollouts'>,
+  slots = () => 100,
 ): Promise<() => Promise<void>> {
   const shared = { connection, namespace: NAMESPACE, shutdownGraceTime: '1s' } as const;
   const workers = await Promise.all([
@@ -175,6 +177,7 @@ export async function startFakeWorker(
       ...shared,
       taskQueue: ROLLOUT_QUEUE,
       activities: batch.rollouts,
+      ...rolloutSlots({ slots, shortage: () => undefined, onShortage: () => {} }),
       maxHeartbeatThrottleInterval: '200ms',
     }),
   ]);

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connectionOptions } from '../../../worker/connection.ts';
@@ -12,6 +12,8 @@ describe('the environment of a worker', () => {
       temporal: '127.0.0.1:7233',
       namespace: 'twinpatch',
       slots: defaultSlots(),
+      maxLoad: 4 * availableParallelism(),
+      memoryReserveBytes: 512 * 1024 ** 2,
       imageBytes: 30e9,
       saving: { everySteps: 5, everyMs: 10_000, maxBytes: 48 * 1024 ** 2 },
       cacheFolder: join(homedir(), '.cache', 'twinpatch'),
@@ -35,6 +37,8 @@ describe('the environment of a worker', () => {
       TWINPATCH_TEMPORAL: 'temporal.example:7233',
       TWINPATCH_NAMESPACE: 'lab',
       TWINPATCH_SLOTS: '12',
+      TWINPATCH_MAX_LOAD: '2.5',
+      TWINPATCH_MEMORY_RESERVE_MB: '100',
       TWINPATCH_IMAGE_GB: '5',
       XDG_CACHE_HOME: '/cache',
       TWINPATCH_DISK_RESERVE_MB: '200',
@@ -49,6 +53,8 @@ describe('the environment of a worker', () => {
       temporal: 'temporal.example:7233',
       namespace: 'lab',
       slots: 12,
+      maxLoad: 2.5,
+      memoryReserveBytes: 100 * 1024 ** 2,
       imageBytes: 5e9,
       saving: { everySteps: 2, everyMs: 30_000, maxBytes: 8 * 1024 ** 2 },
       cacheFolder: '/cache/twinpatch',
@@ -63,6 +69,7 @@ describe('the environment of a worker', () => {
     ['TWINPATCH_SLOTS', 'many'],
     ['TWINPATCH_SLOTS', '1.5'],
     ['TWINPATCH_SLOTS', ''],
+    ['TWINPATCH_MAX_LOAD', '0'],
     ['TWINPATCH_TEMPORAL', 'http://temporal.example'],
     ['TWINPATCH_TEMPORAL', 'temporal.example'],
     ['TWINPATCH_TEMPORAL', 'temporal.example:70000'],
