@@ -7,9 +7,10 @@ import { renderTable } from '../client/table.ts';
 import { benchFunctions } from './functions.ts';
 import { benchRecall } from './recall.ts';
 import { benchSandbox } from './sandbox.ts';
+import { benchServer } from './server.ts';
 import { benchSteps } from './steps.ts';
 
-const NAMES = ['steps', 'sandbox', 'recall', 'functions'] as const;
+const NAMES = ['steps', 'sandbox', 'recall', 'functions', 'server'] as const;
 
 const program = new Command('bench')
   .description('Measures twinpatch, beside a peer in the same run wherever there is one.')
@@ -23,6 +24,8 @@ const program = new Command('bench')
   .option('--image <name>', 'steps: an image with a repository at /testbed')
   .option('--no-peers', 'steps: without the peers')
   .option('--folder <path>', "functions: a folder (default: Python's own library)")
+  .option('--samples <n>', 'server: samples of each round', parseCount, 100)
+  .option('--temporal <host:port>', 'server: one to measure beside the embedded ones')
   .parse();
 
 const options = program.opts();
@@ -53,6 +56,8 @@ function measure(name: (typeof NAMES)[number]): Promise<object[]> {
       return benchRecall();
     case 'functions':
       return benchFunctions(options.folder);
+    case 'server':
+      return benchServer(options, interrupt.signal, note);
   }
 }
 

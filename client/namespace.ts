@@ -1,5 +1,6 @@
 /** Namespace, retention and search attributes: what the workflows need of a server, checked and made where it is missing. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { NAMESPACE } from '../domain/ids.ts';
@@ -11,10 +12,12 @@ import { statusOf } from './reach.ts';
 /** Closed samples stay in the UI this long; a server's own default is a day. */
 const RETENTION_DAYS = 30;
 const DAY_MS = 24 * 3600 * 1000;
+const KNOWN_MS = 30_000;
 
 /** temporal.api.enums.v1.IndexedValueType */
 const INDEXED_TYPES = { Keyword: 2, Int: 3, Double: 4 } as const;
 /** google.rpc.Code */
+const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
 const PERMISSION_DENIED = 7;
@@ -61,6 +64,7 @@ export async function prepareNamespace(
   } = client;
   const state = await inspectNamespace(client, namespace);
   const retention = msToTs(RETENTION_DAYS * DAY_MS);
+  const isComplete = state.exists && state.missingAttributes.length === 0;
   if (!state.exists) {
     const missing = missingNamespace(address, namespace);
     if (!isOurs && namespace !== NAMESPACE) throw missing;
@@ -77,13 +81,34 @@ export async function prepareNamespace(
     const searchAttributes = Object.fromEntries(
       state.missingAttributes.map((name) => [name, INDEXED_TYPES[SEARCH_ATTRIBUTES[name]]]),
     );
-    await operatorService
-      .addSearchAttributes({ namespace, searchAttributes })
-      .catch(ignoring(ALREADY_EXISTS, missingAttributes(address, namespace, state)));
+    await onceKnown([NOT_FOUND], () =>
+      operatorService.addSearchAttributes({ namespace, searchAttributes }),
+    ).catch(ignoring(ALREADY_EXISTS, missingAttributes(address, namespace, state)));
   }
+  if (isComplete) return;
+  const query = Object.keys(SEARCH_ATTRIBUTES)
+    .map((name) => `${name} IS NULL`)
+    .join(' AND ');
+  await onceKnown([NOT_FOUND, INVALID_ARGUMENT], () =>
+    workflowService.countWorkflowExecutions({ namespace, query }),
+  );
 }
 
 // --- internal ---
+
+/** What a server has just been told becomes known to its parts within seconds; until then they answer with these codes. */
+async function onceKnown<T>(codes: number[], call: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + KNOWN_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      const { code } = statusOf(error);
+      if (code === undefined || !codes.includes(code) || Date.now() > deadline) throw error;
+      await sleep(250);
+    }
+  }
+}
 
 function missingNamespace(address: string, namespace: string): CliError {
   const where = `--address ${address} --namespace ${namespace}`;

@@ -139,16 +139,14 @@ export async function connectClient(
     const { code, details } = statusOf(error);
     if (code === undefined) throw error;
     const { why, next } = explainRefusal(options, error) ?? {
-      why: details ?? `it fails with gRPC code ${code}`,
-      next: 'look at its log',
+      why: details ?? `gRPC code ${code}`,
+      next: "look at the server's log",
     };
-    const which = `namespace ${server.namespace}`;
-    throw noServer(
-      server,
-      `${why}, for ${which} at least`,
-      `${next}; or is it not ${which}?`,
-      error,
-    );
+    const place = `the Temporal server at ${server.address}`;
+    throw new CliError(EXIT.failed, `${place} fails for namespace ${server.namespace} — ${why}`, {
+      cause: error,
+      next: `${next}; or correct TWINPATCH_NAMESPACE`,
+    });
   }
 }
 

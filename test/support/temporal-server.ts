@@ -18,8 +18,11 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** `dynamic`: values of the server's dynamic configuration. */
-export async function startTestServer(dynamic: Record<string, unknown> = {}): Promise<TestServer> {
+/** `dynamic`: values of the server's dynamic configuration; `more`: further options of its command line. */
+export async function startTestServer(
+  dynamic: Record<string, unknown> = {},
+  more: string[] = [],
+): Promise<TestServer> {
   const program = await findTemporalCli();
   if (program === undefined) throw new Error('no Temporal CLI: run `node scripts/setup.mjs` first');
   const port = await freePort();
@@ -36,6 +39,7 @@ export async function startTestServer(dynamic: Record<string, unknown> = {}): Pr
         '--search-attribute',
         `${name}=${type}`,
       ]),
+      ...more,
     ],
     { stdio: 'ignore' },
   );
