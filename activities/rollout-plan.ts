@@ -82,7 +82,7 @@ export function rolloutName(
       ...content,
       profile: PROFILE_VERSION,
       image: imageKey(config.environment, sample, hash),
-      sampling: samplingOf(config.teacher),
+      sampling: samplingOf(config.teacher, sample.key),
       seed: sample.seed,
       generation: input.generation,
     },

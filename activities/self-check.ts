@@ -25,7 +25,7 @@ export function createSelfCheck({ store, hash, teacherFor, waitingFor }: MainDep
         const rollout1 = await readResult<RolloutResult>(store, input, input.rollout1);
         const { selfCheck: template } = promptsOf(batch.config.prompts);
         const instruction = instructionFor(batch, sample, input.attempt);
-        const sampling = samplingOf(batch.config.teacher);
+        const sampling = samplingOf(batch.config.teacher, sample.key);
         const name = stageName(
           `self-check.${input.attempt}`,
           {

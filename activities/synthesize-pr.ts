@@ -44,7 +44,7 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
             template,
             demonstration: demonstration.text,
             rollout1: input.rollout1,
-            sampling: samplingOf(batch.config.teacher),
+            sampling: samplingOf(batch.config.teacher, sample.key),
             maxLeak,
             generation: input.generation,
           },

@@ -132,10 +132,11 @@ function timed(journal: Journal, starts: number[]): Journal {
 }
 
 function toBodies({ teacher }: BatchConfig, messages: Message[]): Buffer[] {
-  const model = teacher.endpoints[0]?.model ?? '';
+  const [endpoint] = teacher.endpoints;
+  if (endpoint === undefined) return [];
   return messages.flatMap(({ role }, index) => {
     if (role !== 'assistant') return [];
     const request = { messages: messages.slice(0, index), tools: TOOLS };
-    return [toRequestBody(request, model, teacher, true)];
+    return [toRequestBody(request, endpoint, teacher, true)];
   });
 }

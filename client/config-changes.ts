@@ -2,6 +2,7 @@
 
 import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
+import { modelIdOf, modelsOf } from '../domain/stage-key.ts';
 
 /** A key as it stands in twinpatch.yaml, with its values as text. */
 export interface Change {
@@ -41,14 +42,20 @@ const MAX_SHOWN_CHARS = 60;
 function split({ store, budget, teacher, ...rest }: BatchConfig) {
   const { endpoints, price, deadlines, ...sampling } = teacher;
   const { totalMs, firstByteMs, idleMs } = deadlines;
-  const models = [...new Set(endpoints.map(({ model }) => model))].sort();
+  const model = endpoints.length === 0 ? [] : modelsOf(teacher);
+  // Another endpoint of the same settings is no change, and no settings of their own are none either.
+  const own = endpoints.flatMap((endpoint) => {
+    const { content } = partsOf(endpoint);
+    const told = canonicalJson({ model: modelIdOf(teacher, endpoint), ...content });
+    return canonicalJson(content) === '{}' ? [] : [told];
+  });
   return {
-    pinned: { ...rest, teacher: { ...sampling, model: models } },
+    pinned: { ...rest, teacher: { ...sampling, model, endpoints: [...new Set(own)].sort() } },
     free: {
       store,
       budget,
       teacher: {
-        endpoints: endpoints.map(({ model: _, ...where }) => where),
+        endpoints: endpoints.map((endpoint) => partsOf(endpoint).where),
         price,
         callTimeoutMs: totalMs,
         firstByteTimeoutMs: firstByteMs,
@@ -56,6 +63,22 @@ function split({ store, budget, teacher, ...rest }: BatchConfig) {
       },
     },
   };
+}
+
+/** An endpoint's settings: what determines the text of its model, and where and how it is reached. */
+function partsOf(endpoint: BatchConfig['teacher']['endpoints'][number]) {
+  const {
+    model: _name,
+    modelId: _id,
+    temperature,
+    topP,
+    maxTokens,
+    thinking,
+    ...others
+  } = endpoint;
+  const { reasoningField, body, ...where } = others;
+  const sendsReasoning = reasoningField === undefined ? undefined : true;
+  return { content: { temperature, topP, maxTokens, thinking, sendsReasoning, body }, where };
 }
 
 function changedKeys(before: object, after: object): Change[] {

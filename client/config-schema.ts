@@ -15,6 +15,7 @@ export interface SchemaNode {
   properties?: Record<string, SchemaNode>;
   required?: string[];
   items?: SchemaNode;
+  anyOf?: SchemaNode[];
   additionalProperties?: SchemaNode | false;
   propertyNames?: SchemaNode;
 }

@@ -37,7 +37,7 @@ export function estimate(samples: number, { teacher }: Pick<BatchConfig, 'teache
     Math.round(samples * ROLLOUTS_PER_SAMPLE[0] * perRollout),
     Math.round(samples * ROLLOUTS_PER_SAMPLE[1] * perRollout),
   ];
-  const { price } = teacher;
+  const price = teacher.price ?? teacher.endpoints[0]?.price;
   const usdPerRollout =
     price &&
     (freshInput * price.input +

@@ -4,7 +4,7 @@ import { checkDataset } from '../dataset/check.ts';
 import type { DatasetManifest } from '../dataset/manifest.ts';
 import { DatasetError } from '../dataset/folder.ts';
 import { writeDataset } from '../dataset/write.ts';
-import { modelOf } from '../domain/stage-key.ts';
+import { modelsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
@@ -35,7 +35,7 @@ export async function exportBatch(
       repository: publicName(batch),
       commits: commits.map(({ commit }) => commit),
       seed: config.targets.seed,
-      model: modelOf(config.teacher),
+      model: modelsOf(config.teacher).join(', '),
     },
   };
   const manifest = await writeDataset(finishedSamples(store, batch), options).catch(

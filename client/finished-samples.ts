@@ -69,7 +69,7 @@ function toSide(store: Store, result: RolloutResult): RolloutSide {
 
 /** What shaped the rows of a sample. */
 function provenanceOf(batch: BatchRecord, sample: Sample, { attempt = 1, generation }: SampleEnd) {
-  const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher);
+  const { temperature, topP, maxTokens } = samplingOf(batch.config.teacher, sample.key);
   const { profile, maxCostUsd, ...limits } = batch.config.rollout;
   return {
     batch: batch.id,

@@ -84,6 +84,7 @@ function cell(text: string): string {
 }
 
 function typeOf(node: SchemaNode): string {
+  if (node.anyOf) return node.anyOf.map(typeOf).join(' or ');
   if (node.enum) return node.enum.map((value) => `\`${show(value)}\``).join(' or ');
   if (node.const !== undefined) return `\`${show(node.const)}\``;
   if (node.items) return `list of ${node.items.properties ? 'entries' : `${typeOf(node.items)}s`}`;

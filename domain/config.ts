@@ -3,96 +3,11 @@
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
 import { parseBucketLocation } from './location.ts';
-import { duration, size, timeLimit } from './quantity.ts';
+import { size, timeLimit } from './quantity.ts';
+import { teacherSchema } from './teacher-config.ts';
 
 /** Base image of a sandbox where the user names none. */
 export const DEFAULT_IMAGE = 'twinpatch/base:bookworm';
-
-const price = z
-  .strictObject({
-    input: z.number().nonnegative().describe('USD per million input tokens.'),
-    cachedInput: z
-      .number()
-      .nonnegative()
-      .optional()
-      .describe(
-        'USD per million input tokens that the endpoint had cached; as `input` when left out.',
-      ),
-    output: z.number().nonnegative().describe('USD per million output tokens, reasoning included.'),
-  })
-  .describe('Prices; without them cost is shown as "unpriced", never as 0.');
-
-const endpoint = z.strictObject({
-  baseUrl: z
-    .url({ protocol: /^https?$/, error: 'expected an http:// or https:// address' })
-    .describe('Base URL of an OpenAI-compatible API, up to and with `/v1`.'),
-  model: z.string().min(1).describe('Model name, as the endpoint knows it.'),
-  apiKeyEnv: z
-    .string()
-    .regex(
-      /^[A-Za-z_][A-Za-z0-9_]*$/,
-      'expected the name of an environment variable, never the key itself',
-    )
-    .optional()
-    .describe(
-      'Environment variable of the worker that holds the key; its name ends in `_API_KEY`, or the worker allows it.',
-    ),
-  apiKeyFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('File on the worker that holds the key; read anew when it changes.'),
-  toolCallFormat: z
-    .enum(['hermes', 'qwen-xml', 'glm'])
-    .optional()
-    .describe(
-      "Form of the tool calls in the model's text, where the endpoint has no parser for them; left out, they come in a field of their own.",
-    ),
-  maxConcurrency: z.int().positive().default(32).describe('Calls under way at once, per worker.'),
-});
-
-export const POLICIES = [
-  'reproduce',
-  'partial',
-  'wrong-file',
-  'never-submits',
-  'malformed-call',
-  'empty-patch',
-  'self-check-no',
-] as const;
-export type Policy = (typeof POLICIES)[number];
-
-const scripted = z
-  .strictObject({
-    seed: z.int().nonnegative().default(7).describe('Chooses the behaviour per function.'),
-    latency: duration().prefault('0ms').describe('Waiting time before each reply.'),
-    faultRate: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0)
-      .describe('Share of requests answered with a fault (429, 500, cut connection) first.'),
-    policies: z
-      .partialRecord(z.enum(POLICIES), z.number().nonnegative())
-      .refine((weights) => Object.values(weights).some((weight) => weight > 0), {
-        error: 'gives no behaviour a weight above 0; give one',
-        when: ({ issues }) => issues.length === 0,
-      })
-      .default({
-        reproduce: 6,
-        partial: 2,
-        'wrong-file': 1,
-        'malformed-call': 1,
-        'never-submits': 0.5,
-        'empty-patch': 0.5,
-        'self-check-no': 1,
-      })
-      .describe('Weight of each behaviour.'),
-  })
-  .transform(({ latency, ...rest }) => ({ ...rest, latencyMs: latency }))
-  .describe(
-    'A simulated teacher for demonstrations and tests: no model is called, and rows must not be used for training.',
-  );
 
 const texts = z.record(
   z
@@ -204,37 +119,7 @@ const sections = z.strictObject({
     })
     .prefault({})
     .describe('Which functions, and how many samples.'),
-  teacher: z
-    .strictObject({
-      endpoints: z
-        .array(endpoint)
-        .default([])
-        .describe('OpenAI-compatible endpoints; all must serve the same model.'),
-      scripted: scripted.optional(),
-      temperature: z.number().min(0).max(2).default(0.6).describe('Sampling temperature.'),
-      topP: z.number().gt(0).max(1).default(1).describe('Nucleus sampling.'),
-      maxTokens: z
-        .int()
-        .positive()
-        .optional()
-        .describe('Limit of output tokens per call; the endpoint decides when left out.'),
-      callTimeout: timeLimit()
-        .prefault('10m')
-        .describe('Longest time for one reply, from request to last byte.'),
-      firstByteTimeout: timeLimit()
-        .prefault('5m')
-        .describe('Longest wait for the first byte of a reply.'),
-      idleTimeout: timeLimit().prefault('2m').describe('Longest silence within a reply.'),
-      price: price.optional(),
-    })
-    .refine((teacher) => (teacher.scripted === undefined) !== (teacher.endpoints.length === 0), {
-      error: 'give either `endpoints` or `scripted`',
-    })
-    .transform(({ callTimeout, firstByteTimeout, idleTimeout, ...rest }) => ({
-      ...rest,
-      deadlines: { totalMs: callTimeout, firstByteMs: firstByteTimeout, idleMs: idleTimeout },
-    }))
-    .describe('The model that generates.'),
+  teacher: teacherSchema,
   rollout: z
     .strictObject({
       profile: z
@@ -378,7 +263,7 @@ export const batchConfigSchema = sections.refine(
   ({ budget, teacher }) =>
     budget.maxCostUsd === undefined ||
     teacher.price !== undefined ||
-    teacher.scripted !== undefined,
+    teacher.endpoints.every(({ price }) => price !== undefined),
   {
     path: ['budget', 'maxCostUsd'],
     error: 'needs `teacher.price`: without prices no cost is known',

@@ -31,6 +31,8 @@ export function readObject(text: string): ReadArguments | undefined {
 // --- internal ---
 
 const MAX_NESTING = 2;
+const FENCE = '```';
+const MAX_LEFTOVER_CHARS = 1000;
 
 function toObject(value: unknown, rules: RepairRule[]): ReadArguments | undefined {
   const isObject = value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -45,8 +47,11 @@ function readText(text: string, nesting: number): ReadArguments | undefined {
 }
 
 function readBroken(text: string): ReadArguments | undefined {
-  const [, fenced] = /^\s*```(?:json)?\s*\n?([^]*?)\s*```\s*$/.exec(text) ?? [];
-  if (fenced !== undefined) return withRule('code-fence', readText(fenced, MAX_NESTING));
+  const trimmed = text.trim();
+  if (trimmed.length > 2 * FENCE.length && trimmed.startsWith(FENCE) && trimmed.endsWith(FENCE)) {
+    const inside = trimmed.slice(FENCE.length, -FENCE.length).replace(/^json/, '');
+    return withRule('code-fence', readText(inside, MAX_NESTING));
+  }
   const scanned = scanObjects(text);
   if (scanned === undefined) return undefined;
   const objects = scanned.objects.map((each) => parseJson(each));
@@ -73,52 +78,49 @@ const ESCAPES: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' 
 /** What may follow an object without a meaning of its own: what is left of quotes, brackets and tags around it. */
 const LEFTOVER = /^(?:["'`}\])\s]|<\/[a-z_]+>|<\|[a-z_]+\|>)*$/;
 
+/** What a text consists of, outside of JSON strings and within: long pieces at once, because arguments may have megabytes. */
+const OUTSIDE = /[{}[\]",]|\s+|[^{}[\]",\s]+/y;
+const INSIDE = /"|\\[^]|[\n\r\t]|[^"\\\n\r\t]+/y;
+
 /** The complete objects a text is made of, with what is no JSON about their inside put right; undefined where something else is between. */
 function scanObjects(text: string): { objects: string[]; rules: RepairRule[] } | undefined {
   const rules = new Set<RepairRule>();
   const objects: string[] = [];
-  let object = '';
+  let pieces: string[] = [];
   let depth = 0;
-  let inString = false;
+  let isInside = false;
+  /** Of the last piece that is no space. */
+  let last = -1;
   let at = 0;
-  for (; at < text.length; at += 1) {
-    const char = text[at]!;
-    if (depth === 0) {
-      if (char === '{') {
-        depth = 1;
-        object = char;
-      } else if (!/\s/.test(char)) break;
-      continue;
+  while (at < text.length) {
+    const pattern = isInside ? INSIDE : OUTSIDE;
+    pattern.lastIndex = at;
+    const piece = pattern.exec(text)?.[0];
+    if (piece === undefined) break;
+    if (depth === 0 && piece !== '{' && piece.trim() !== '') break;
+    at += piece.length;
+    const escaped = isInside ? ESCAPES[piece] : undefined;
+    if (escaped !== undefined) rules.add('control-characters');
+    if (piece === '"') isInside = !isInside;
+    if (!isInside && (piece === '{' || piece === '[')) depth += 1;
+    const isEnd = !isInside && (piece === '}' || piece === ']');
+    if (isEnd && pieces[last] === ',') {
+      rules.add('trailing-comma');
+      pieces[last] = '';
     }
-    if (inString) {
-      if (char === '\\') {
-        object += char + (text[at + 1] ?? '');
-        at += 1;
-        continue;
-      }
-      const escaped = ESCAPES[char];
-      if (escaped !== undefined) rules.add('control-characters');
-      object += escaped ?? char;
-      if (char === '"') inString = false;
-      continue;
-    }
-    if (char === '"') inString = true;
-    if (char === '{' || char === '[') depth += 1;
-    if (char === '}' || char === ']') {
-      depth -= 1;
-      const trimmed = object.trimEnd();
-      if (trimmed.endsWith(',')) {
-        rules.add('trailing-comma');
-        object = trimmed.slice(0, -1);
-      }
-    }
-    object += char;
-    if (depth === 0) objects.push(object);
+    pieces.push(escaped ?? piece);
+    if (isInside || piece.trim() !== '') last = pieces.length - 1;
+    if (!isEnd) continue;
+    depth -= 1;
+    if (depth > 0) continue;
+    objects.push(pieces.join(''));
+    pieces = [];
+    last = -1;
   }
   if (depth > 0 || objects.length === 0) return undefined;
   const rest = text.slice(at);
   if (rest.trim() !== '') {
-    if (!LEFTOVER.test(rest)) return undefined;
+    if (rest.length > MAX_LEFTOVER_CHARS || !LEFTOVER.test(rest)) return undefined;
     rules.add('trailing-text');
   }
   return { objects, rules: [...rules] };

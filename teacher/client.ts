@@ -152,7 +152,7 @@ export function createTeacher(
       ...(repairs.length > 0 && { repairs }),
       finishReason: toFinishReason(raw),
       usage: usage ?? estimateUsage(request, message),
-      costUsd: costOf(usage, config.price),
+      costUsd: costOf(usage, endpoint.config.price ?? config.price),
       model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : endpoint.config.model,
       endpoint: endpoint.host,
       simulated: raw.fingerprint === SCRIPTED_FINGERPRINT,

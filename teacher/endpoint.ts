@@ -52,7 +52,7 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
     timeout: NEVER_MS,
     logLevel: 'off',
   });
-  let streams = true;
+  let streams = config.stream ?? true;
 
   async function askOnce({ request, key, signal, onFirstByte }: Ask, isStreamed: boolean) {
     const { deadlines } = teacher;
@@ -62,14 +62,15 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
       signal,
     );
     try {
-      const body = toRequestBody(request, config.model, teacher, isStreamed);
+      const body = toRequestBody(request, config, teacher, isStreamed);
       const response = await client
         .post('/chat/completions', {
           body,
           signal: watch.signal,
           headers: {
             'content-type': 'application/json',
-            Authorization: key === undefined ? null : `Bearer ${key}`,
+            ...config.headers,
+            ...keyHeader(config, key),
           },
         })
         .asResponse();
@@ -95,6 +96,12 @@ export function createEndpoint(config: EndpointConfig, teacher: BatchConfig['tea
     },
     close: () => transport.close(),
   };
+}
+
+function keyHeader({ keyHeader: name }: EndpointConfig, key: string | undefined) {
+  // Null keeps the package from sending one of its own.
+  if (name === undefined) return { Authorization: key === undefined ? null : `Bearer ${key}` };
+  return { Authorization: null, ...(key !== undefined && { [name]: key }) };
 }
 
 /** The whole reply, or BrokenReply; of a cut one nothing is kept. An endpoint may answer plainly though a stream was asked for. */

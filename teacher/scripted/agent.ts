@@ -1,7 +1,7 @@
 /** The scripted agent: the turns of one rollout, as a sequence that reads what each of them brought. */
 
 import { dirname, extname } from 'node:path/posix';
-import type { Policy } from '../../domain/config.ts';
+import type { Policy } from '../../domain/teacher-config.ts';
 import {
   applyEdit,
   type Edit,

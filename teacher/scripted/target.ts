@@ -1,6 +1,7 @@
 /** The function a conversation is about, and how the scripted teacher treats it. */
 
-import { type BatchConfig, POLICIES, type Policy } from '../../domain/config.ts';
+import type { BatchConfig } from '../../domain/config.ts';
+import { POLICIES, type Policy } from '../../domain/teacher-config.ts';
 import { chance } from './wire.ts';
 
 export interface Target {

@@ -111,6 +111,22 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
       'twinpatch.yaml:3:23  budget.maxCostUsd: needs `teacher.price`: without prices no cost is known',
     ],
     [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m, modelId: m }, { baseUrl: "http://h/v1", model: n }] }\n',
+      'twinpatch.yaml:2:74  teacher.endpoints.1.modelId: is needed, because the endpoints know different names: the same one where they serve the same model, another one where not',
+    ],
+    [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m }, { baseUrl: "http://h/v1", model: m, topP: 0.5 }] }\n',
+      'twinpatch.yaml:2:104  teacher.endpoints.1.topP: differs from another endpoint of m; give them the same one',
+    ],
+    [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m, headers: { Authorization: x } }] }\n',
+      'twinpatch.yaml:2:71  teacher.endpoints.0.headers.Authorization: holds a key; give that by `apiKeyEnv` or `apiKeyFile`, and its header by `keyHeader`',
+    ],
+    [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m, body: { messages: [] } }] }\n',
+      'twinpatch.yaml:2:68  teacher.endpoints.0.body.messages: is set by twinpatch itself',
+    ],
+    [
       `${GOOD}rollout: { commandTimeout: 300 }\n`,
       'twinpatch.yaml:3:28  rollout.commandTimeout: expected a number and a unit (ms, s, m, h), like 300s',
     ],

@@ -224,6 +224,12 @@ describe('the same name again', () => {
       'teacher.model: ["m"] → ["n"]',
     ],
     [
+      {
+        teacher: { endpoints: [{ baseUrl: 'http://127.0.0.1:9/v1', model: 'm', temperature: 1 }] },
+      },
+      'teacher.endpoints: [] → ["{\\"model\\":\\"m\\",\\"temperature\\":1}"]',
+    ],
+    [
       { prompts: { instructions: { add: { mine: '{{ function }} {{ file }}' } } } },
       'prompts.instructions.add.mine: unset → {{ function }} {{ file }}',
     ],

@@ -2,30 +2,80 @@
 
 import { createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { Message } from '../../domain/trajectory.ts';
-import { CALL, good, SAID, startLoopback, startTeacher, status } from './loopback.ts';
+import { runRollout } from '../../agent/loop.ts';
+import { planWith } from '../support/agent-script.ts';
+import { createMemoryJournal } from '../support/memory-journal.ts';
+import { createMemorySandbox } from '../support/memory-sandbox.ts';
+import { good, type Received, SAID, startLoopback, startTeacher, status } from './loopback.ts';
+
+function sharedPrefix(before: string, after: string): number {
+  let at = 0;
+  while (at < before.length && before[at] === after[at]) at += 1;
+  return at;
+}
+const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
 
 describe('requests', () => {
-  it('extend the last one of the conversation byte for byte', async () => {
+  it.each([
+    ['every byte', {}, 1],
+    ['nearly every byte where the prompt is marked for caching', { cacheMarks: true }, 0.95],
+    ['every byte where reasoning is sent back', { reasoningField: 'reasoning' as const }, 1],
+  ])('share %s with the next one over a rollout of 40 steps', async (_, endpoint, least) => {
+    const loopback = await startLoopback(good);
+    const { teacher } = startTeacher([loopback], { endpoint });
+    const ports = { teacher, sandbox: createMemorySandbox(), journal: createMemoryJournal() };
+    const run = await runRollout(planWith({ maxSteps: 40 }), ports, new AbortController().signal);
+    expect(run).toMatchObject({ status: 'step-limit', steps: 40 });
+    const bodies = loopback.received.map(({ body }) => body.replace(/\]\}$/, ''));
+    const next = bodies.slice(1);
+    const shared = next.map((body, index) => sharedPrefix(bodies[index]!, body));
+    const share = sum(shared) / sum(bodies.slice(0, -1).map(({ length }) => length));
+    expect(share).toBeGreaterThanOrEqual(least);
+    expect(bodies.at(-1)?.includes('"reasoning":"Überlegung"')).toBe('reasoningField' in endpoint);
+    const marks = bodies.map((body) => body.split('cache_control').length - 1);
+    expect(marks.every((count) => count === ('cacheMarks' in endpoint ? 2 : 0))).toBe(true);
+  });
+
+  it('hold what the endpoint is to be told, and leave out what it is not', async () => {
     const endpoint = await startLoopback(good);
-    const { teacher } = startTeacher([endpoint]);
-    const tools = [
-      { type: 'function' as const, function: { name: 'bash', description: '', parameters: {} } },
-    ];
-    const messages: Message[] = [
-      { role: 'system', content: 'Work.' },
-      { role: 'user', content: 'Please look.' },
-    ];
-    for (let step = 1; step <= 5; step += 1) {
-      const signal = new AbortController().signal;
-      const { message } = await teacher.complete({ messages, tools }, { ...CALL, step }, signal);
-      messages.push(message, { role: 'tool', toolCallId: 'c1', content: `output ${step}` });
-    }
-    const bodies = endpoint.received.map(({ body }) => body);
-    for (const [index, body] of bodies.slice(1).entries()) {
-      expect(body.startsWith(bodies[index]!.replace(/\]\}$/, ''))).toBe(true);
-    }
-    expect(bodies.at(-1)).not.toContain('Überlegung');
+    const { ask } = startTeacher([endpoint], {
+      endpoint: {
+        headers: { 'x-title': 'us' },
+        body: { top_k: 20, top_p: null },
+        temperature: 0.1,
+        maxTokens: 99,
+        stream: false,
+      },
+    });
+    await ask();
+    const [{ body, headers }] = endpoint.received as [Received];
+    expect(JSON.parse(body)).toEqual({
+      model: 'm',
+      temperature: 0.1,
+      max_tokens: 99,
+      top_k: 20,
+      messages: [{ role: 'user', content: 'Please look.' }],
+    });
+    expect(headers['x-title']).toBe('us');
+  });
+
+  it.each([
+    [undefined, true, { chat_template_kwargs: { enable_thinking: true, thinking: true } }],
+    [undefined, false, { chat_template_kwargs: { enable_thinking: false, thinking: false } }],
+    ['thinking', false, { thinking: { type: 'disabled' } }],
+    ['thinking', 'high', { thinking: { type: 'enabled' }, reasoning_effort: 'high' }],
+    ['enable_thinking', true, { enable_thinking: true }],
+    ['reasoning', 'low', { reasoning: { effort: 'low' } }],
+    ['reasoning', false, { reasoning: { enabled: false } }],
+    ['reasoning_effort', true, { reasoning_effort: 'medium' }],
+    ['reasoning_effort', false, { reasoning_effort: 'none' }],
+  ] as const)('tell by %s that thinking is %s', async (thinkingField, thinking, expected) => {
+    const endpoint = await startLoopback(good);
+    const field = thinkingField === undefined ? {} : { thinkingField };
+    const { ask } = startTeacher([endpoint], { endpoint: field, config: { thinking } });
+    await ask();
+    const body = JSON.parse(endpoint.received[0]!.body) as object;
+    expect(body).toMatchObject(expected);
   });
 
   it('are sent plainly to an endpoint that can not stream', async () => {
@@ -95,6 +145,17 @@ describe('keys', () => {
     expect(
       JSON.stringify([error.message, error.stack, error.cause, String(error.cause)]),
     ).not.toContain(key);
+  });
+
+  it('go into the header that an endpoint wants them in', async () => {
+    const endpoint = await startLoopback(good);
+    const { ask } = startTeacher([endpoint], {
+      apiKey: async () => 'sk-canary',
+      endpoint: { keyHeader: 'api-key' },
+    });
+    await ask();
+    const { headers } = endpoint.received[0]!;
+    expect([headers['api-key'], headers.authorization]).toEqual(['sk-canary', undefined]);
   });
 
   it('rotated while the endpoint is blocked are tried at once', async () => {

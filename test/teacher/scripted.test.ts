@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { runRollout } from '../../agent/loop.ts';
-import { batchConfigSchema, type Policy, POLICIES } from '../../domain/config.ts';
+import { batchConfigSchema } from '../../domain/config.ts';
+import { type Policy, POLICIES } from '../../domain/teacher-config.ts';
 import { leakScore } from '../../domain/leak.ts';
 import type { CallId } from '../../domain/ports.ts';
 import {
