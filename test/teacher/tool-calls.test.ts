@@ -340,7 +340,7 @@ test.each<[string, Fixture, string]>([
 
 test('five megabytes of arguments are read in moments, broken or not', () => {
   const long = 'x'.repeat(5_000_000);
-  const startedAt = performance.now();
+  const before = process.cpuUsage();
   expect(readThrough(args(`{"command":"${long}"}`)).parsed.kind).toBe('calls');
   expect(readThrough(args(`{"command":"${long}\n"}"`)).rules).toEqual([
     'control-characters',
@@ -349,7 +349,8 @@ test('five megabytes of arguments are read in moments, broken or not', () => {
   expect(readThrough(args(`{"command":"${long}`)).parsed.kind).toBe('format-error');
   const tags = '<function=bash><parameter=command>'.repeat(100_000);
   expect(readThrough(said('qwen-xml', tags)).parsed.kind).toBe('format-error');
-  expect(performance.now() - startedAt).toBeLessThan(5000);
+  const { user } = process.cpuUsage(before);
+  expect(user / 1000).toBeLessThan(5000); // of its own CPU: the machine may be busy
 });
 
 test('what stood there is kept with the rule, shortened', () => {
