@@ -32,6 +32,8 @@ export interface BatchState extends Yield {
   batch: string;
   repository: string;
   simulated: boolean;
+  /** What `tune` has set: null where it has not. */
+  tuned: { window: number | null; maxCostUsd: number | null; slots: number | null };
   /** `unknown` where no server answers. */
   phase: BatchPhase;
   /** Samples under way. */
@@ -55,9 +57,10 @@ export async function readBatchState(
   batch: BatchRecord,
   client: Client | undefined,
 ): Promise<BatchState> {
-  const [yielded, total, progress] = await Promise.all([
+  const [yielded, total, tuning, progress] = await Promise.all([
     readYield(store, batch.id),
     store.spend.total(batch.id),
+    store.tunings.read(batch.id),
     client && readProgress(client, batch.id),
   ]);
   const live = typeof progress === 'object' ? progress.live : [];
@@ -65,6 +68,7 @@ export async function readBatchState(
     batch: batch.id,
     repository: batch.repository,
     simulated: batch.simulated,
+    tuned: { window: null, maxCostUsd: null, slots: null, ...tuning },
     phase: isFinished(yielded)
       ? 'finished'
       : client === undefined

@@ -181,6 +181,9 @@ async function takeOver(
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);
+  if (free.some(({ key }) => key === 'budget.maxCostUsd')) {
+    await store.tunings.change(batch.id, { maxCostUsd: null });
+  }
   return batch;
 }
 

@@ -24,6 +24,11 @@ export function parseCount(value: string): number {
   return Number(value);
 }
 
+/** A parser that takes `auto` too, for no value of one's own. */
+export function orAuto<T>(parse: (value: string) => T): (value: string) => T | 'auto' {
+  return (value) => (value === 'auto' ? value : parse(value));
+}
+
 /** Name of a batch. Throws InvalidArgumentError. */
 export function parseBatchName(value: string): string {
   if (BATCH_NAME_PATTERN.test(value)) return value;

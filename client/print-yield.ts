@@ -43,6 +43,6 @@ export async function printYield(
   await print(io, renderSpent(state));
   for (const warning of await readWarnings(store, batch.id)) await print(io, `warning: ${warning}`);
   if (state.verdicts['held:budget'] !== undefined) {
-    await print(io, `The budget is reached. next: twinpatch run --max-cost MORE`);
+    await print(io, `The budget is reached. next: twinpatch tune ${batch.id} --max-cost MORE`);
   }
 }

@@ -15,6 +15,7 @@ import { registerExport } from './commands/export.ts';
 import { registerRun } from './commands/run.ts';
 import { registerShow } from './commands/show.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerTune } from './commands/tune.ts';
 import { registerUp } from './commands/up.ts';
 import { registerWorker } from './commands/worker.ts';
 import { registerFunctions } from './commands/functions.ts';
@@ -37,6 +38,7 @@ const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
   registerResume,
   registerRetry,
   registerCancel,
+  registerTune,
   registerShow,
   registerRecall,
   registerExport,

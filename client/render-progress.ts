@@ -19,6 +19,8 @@ export function renderProgress(state: BatchState, elapsedMs: number): string {
   });
   if (stages.length > 0) lines.push(`under way: ${stages.join(', ')}`);
   lines.push(renderSpent(state));
+  const tuned = renderTuned(state.tuned);
+  if (tuned !== '') lines.push(`tuned: ${tuned}`);
   if (state.phase === 'no worker') lines.push('no worker answers; next: twinpatch up');
   for (const { reason, samples } of state.waiting) {
     lines.push(`waiting (${samples}): ${reason}`);
@@ -52,6 +54,15 @@ export function renderSpent({ spent, simulated }: BatchState): string {
       ? 'unpriced'
       : `$${costUsd.toFixed(2)}`;
   return `${calls} calls, tokens ${short(inputTokens)} in (${short(cachedInputTokens)} cached) / ${short(outputTokens)} out, ${cost}`;
+}
+
+/** `window 4, cap $50.00, 3 slots on each worker`; what is not set is left out. */
+export function renderTuned({ window, maxCostUsd, slots }: BatchState['tuned']): string {
+  return [
+    ...(window === null ? [] : [`window ${window}`]),
+    ...(maxCostUsd === null ? [] : [`cap $${maxCostUsd.toFixed(2)}`]),
+    ...(slots === null ? [] : [`${slots} slots on each worker`]),
+  ].join(', ');
 }
 
 export function clock(elapsedMs: number): string {

@@ -55,7 +55,10 @@ export async function runBatch(
   const running = await bringUp(workspace, options, (line) => void note(io, line));
   const { client } = running;
   try {
-    await startBatch(client, batch, options.window);
+    if (options.window !== undefined) {
+      await store.tunings.change(batch.id, { window: options.window });
+    }
+    await startBatch(client, batch, (await store.tunings.read(batch.id)).window);
     if (running.server.ui !== undefined) await note(io, `Temporal UI: ${uiOf(running, batch)}`);
     if (options.detach === true) {
       await note(

@@ -80,12 +80,14 @@ export interface Tuning {
   slots?: number;
 }
 
+/** Values to set; null takes one back. */
+export type TuningChange = { [Name in keyof Tuning]?: number | null };
+
 export interface Tunings {
   /** Those of the batch, and those of all batches. */
   read(batchId: string): Promise<Tuning>;
   slots(): Promise<number | undefined>;
-  /** Sets the given values; null takes one back. */
-  change(batchId: string, values: { [Name in keyof Tuning]?: number | null }): Promise<void>;
+  change(batchId: string, values: TuningChange): Promise<void>;
 }
 
 export interface StageKey {

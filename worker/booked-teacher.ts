@@ -27,8 +27,13 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
 
   return {
     async complete(request, call, signal) {
-      const current = await currentBudget();
-      if (current.spentUsd !== null && current.spentUsd >= current.capUsd) {
+      let current = await currentBudget();
+      if (isReached(current)) {
+        // Not by what it was a moment ago: whoever raises the cap starts the batch at once.
+        known = undefined;
+        current = await currentBudget();
+      }
+      if (isReached(current)) {
         throw new TeacherError(
           'budget',
           `the batch has cost $${current.spentUsd.toFixed(2)}, its cap is $${current.capUsd}`,
@@ -51,6 +56,10 @@ export function createBookedTeacher(teacher: Teacher, store: Store, batchId: str
 }
 
 // --- internal ---
+
+function isReached(budget: Budget): budget is Budget & { spentUsd: number } {
+  return budget.spentUsd !== null && budget.spentUsd >= budget.capUsd;
+}
 
 async function readCap(store: Store, batchId: string): Promise<number | undefined> {
   const { maxCostUsd } = await store.tunings.read(batchId);

@@ -55,6 +55,8 @@ export function registerRun(program: Command, io: Io): void {
         onProgress: (line) => void note(io, line),
         beforeChange: () => checkGround(workspace, options),
       });
+      // What is said here was said last.
+      if (options.maxCost !== undefined) await store.tunings.change(batch.id, { maxCostUsd: null });
       await runToEnd(io, { store, workspace }, batch, options);
     });
 }

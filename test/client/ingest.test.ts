@@ -191,6 +191,18 @@ describe('the same name again', () => {
     expect({ ...batch, config: null }).toEqual({ ...first, config: null });
   });
 
+  it('lets a cap of the configuration replace one that was set before, but only when it is another', async () => {
+    const price = { input: 1, output: 2 };
+    const withCap = (maxCostUsd: number) =>
+      run({ teacher: { ...BASE.teacher, price }, budget: { maxCostUsd } });
+    const { store } = await withCap(5);
+    await store.tunings.change('kit', { maxCostUsd: 50, window: 4 });
+    await withCap(5);
+    expect(await store.tunings.read('kit')).toEqual({ maxCostUsd: 50, window: 4 });
+    await withCap(10);
+    expect(await store.tunings.read('kit')).toEqual({ window: 4 });
+  });
+
   it('goes on in a repository that was moved, and refuses another one', async () => {
     await run();
     const elsewhere = join(work.folder, 'moved');

@@ -11,7 +11,7 @@ describe('help', () => {
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
     expect(commands).toEqual(
       expect.arrayContaining(
-        'demo init doctor functions plan run status pause resume retry cancel show recall export up down worker'.split(
+        'demo init doctor functions plan run status pause resume retry cancel tune show recall export up down worker'.split(
           ' ',
         ),
       ),

@@ -138,6 +138,7 @@ describe('control over batches', () => {
       batch: 'short',
       repository: COMMANDER,
       simulated: true,
+      tuned: { window: null, maxCostUsd: null, slots: null },
       phase: 'finished',
       planned: 3,
       verified: expect.any(Number),
@@ -158,6 +159,20 @@ describe('control over batches', () => {
         costUsd: null,
       },
     });
+  });
+
+  it('tune lets a batch that had reached its cap go on, with another window and other slots', async () => {
+    const price = ['--set', 'teacher.price.input=100', '--set', 'teacher.price.output=100'];
+    const capped = await product.run(['run', '--name', 'capped', ...price, '--max-cost', '0.01']);
+    expect(capped.code).toBe(4);
+    expect(capped.stdout).toContain('next: twinpatch tune capped --max-cost MORE\n');
+    const values = ['--max-cost', '1000', '--window', '2', '--slots', '2'];
+    const state = JSON.parse(await done('tune', 'capped', ...values, '--json')) as BatchState;
+    const tuned = { window: 2, maxCostUsd: 1000, slots: 2 };
+    expect(state).toMatchObject({ phase: 'running', tuned });
+    expect(await done('status', 'capped', '--follow')).toContain('capped: finished\n');
+    expect(await status('capped')).toMatchObject({ held: 0, unfinished: 0, tuned });
+    await done('tune', 'capped', '--slots', 'auto');
   });
 
   it('show gives a sample as JSON, found by the start of its key', async () => {

@@ -79,7 +79,6 @@ test.each([
   await ask(teacher);
   await expect(ask(teacher)).rejects.toMatchObject({ kind: 'budget' });
   await raise();
-  vi.advanceTimersByTime(3_000);
   await ask(teacher);
   expect(await spentUsd()).toBe(0.02);
 });
