@@ -8,13 +8,11 @@ import { askEngine } from '../scripts/engine-api.mjs';
 import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
 import { isBucket } from '../domain/location.ts';
 import { openStore } from '../store/open.ts';
-import { findDaemon } from './daemon.ts';
 import { CliError } from './errors.ts';
 import { loadConfig } from './load-config.ts';
-import { findRunning, type ServerOptions } from './launch.ts';
+import { countWorkers, findRunning, type ServerOptions } from './launch.ts';
 import { inspectNamespace } from './namespace.ts';
 import type { Io } from './output.ts';
-import { WORKER } from './worker.ts';
 import { defaultStore, workspaceOf } from './workspace.ts';
 
 export interface Finding {
@@ -31,24 +29,24 @@ export interface DiagnoseOptions extends ServerOptions {
 
 const MIN_FREE_BYTES = 5 * 1024 ** 3;
 const ENDPOINT_MS = 5_000;
+const NO_WORKER = 'none; run and up start one here, twinpatch worker on any host';
 const SETUP = 'node scripts/setup.mjs in the folder of twinpatch';
 
 /** Runs every check; none throws. */
 export async function diagnose(io: Io, options: DiagnoseOptions): Promise<Finding[]> {
   const config = await readConfig(io, options);
   const store = options.store ?? config.value?.store ?? defaultStore(io.cwd, io.env);
-  const findings = await Promise.all([
+  const findings = await Promise.all<Finding | Finding[]>([
     checkNode(),
     checkGit(),
     checkEngine(),
     checkBaseImage(config.value),
     checkTemporalCli(),
     checkServer(store, options),
-    checkWorker(store),
     checkStore(store),
   ]);
   return [
-    ...findings,
+    ...findings.flat(),
     ...config.findings,
     ...(config.value === undefined ? [] : await checkTeacher(config.value, io.env)),
   ];
@@ -124,33 +122,30 @@ async function checkTemporalCli(): Promise<Finding> {
     : good('temporal CLI', `${TEMPORAL_CLI_VERSION} at ${path}`);
 }
 
-async function checkServer(store: string, options: ServerOptions): Promise<Finding> {
+async function checkServer(store: string, options: ServerOptions): Promise<Finding[]> {
   const name = 'server';
   try {
     const running = await findRunning(workspaceOf(store), options);
-    if (running === undefined) return good(name, 'not running; run and up start it');
+    if (running === undefined) {
+      return [good(name, 'not running; run and up start it'), good('worker', NO_WORKER)];
+    }
     const { server, client } = running;
-    const [{ serverVersion }, state] = await Promise.all([
+    const [{ serverVersion }, state, workers] = await Promise.all([
       client.workflowService.getSystemInfo({}),
       inspectNamespace(client, server.namespace),
+      countWorkers(client, server.namespace),
     ]);
     await client.connection.close();
-    return good(
-      name,
-      `${serverVersion ?? 'unknown version'} at ${server.address}, results kept ${state.retentionDays} days`,
-    );
+    const version = serverVersion ?? 'unknown version';
+    return [
+      good(name, `${version} at ${server.address}, results kept ${state.retentionDays} days`),
+      good('worker', workers === 0 ? NO_WORKER : `${workers} at work for this server`),
+    ];
   } catch (error) {
     const fix = error instanceof CliError ? error.next : undefined;
     const message = error instanceof Error ? error.message : String(error);
-    return bad(name, message, fix ?? 'twinpatch up');
+    return [bad(name, message, fix ?? 'twinpatch up')];
   }
-}
-
-async function checkWorker(store: string): Promise<Finding> {
-  const daemon = findDaemon(workspaceOf(store).state, WORKER);
-  return daemon === undefined
-    ? good('worker', 'not running; run and up start it')
-    : good('worker', `pid ${daemon.owner.pid}`);
 }
 
 async function checkStore(store: string): Promise<Finding> {

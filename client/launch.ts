@@ -94,6 +94,24 @@ export async function startBatch(
   if (window !== undefined) await handle.signal(resizeSignal, window);
 }
 
+/** Workers that poll both queues of a namespace, on whatever host. */
+export async function countWorkers(
+  { workflowService }: Client,
+  namespace: string,
+): Promise<number> {
+  const queues = [
+    { taskQueue: { name: MAIN_QUEUE }, taskQueueType: QUEUE_TYPES.workflow },
+    { taskQueue: { name: ROLLOUT_QUEUE }, taskQueueType: QUEUE_TYPES.activity },
+  ];
+  const answers = await Promise.all(
+    queues.map((queue) => workflowService.describeTaskQueue({ namespace, ...queue })),
+  );
+  const counts = answers.map(
+    ({ pollers }) => new Set(pollers?.filter(isAlive).map(({ identity }) => identity)).size,
+  );
+  return Math.min(...counts);
+}
+
 // --- internal ---
 
 /** What runs for a workspace; checks that the rest can be started. */
@@ -105,7 +123,8 @@ async function look(
   try {
     if (running === undefined) await requireFreePorts(portOf(workspace, options));
     const isOurs = running === undefined || running.server.ui !== undefined;
-    const needsWorker = isOurs || !(await hasWorker(running.client, running.server.namespace));
+    const needsWorker =
+      isOurs || (await countWorkers(running.client, running.server.namespace)) === 0;
     if (needsWorker && !isWorkerRunning(workspace)) await requireEngine();
     return { running, needsWorker };
   } catch (error) {
@@ -127,17 +146,6 @@ async function startServer(
 
 function portOf({ state }: Workspace, { port }: ServerOptions): number {
   return port ?? usualPort(state);
-}
-
-async function hasWorker({ workflowService }: Client, namespace: string): Promise<boolean> {
-  const queues = [
-    { taskQueue: { name: MAIN_QUEUE }, taskQueueType: QUEUE_TYPES.workflow },
-    { taskQueue: { name: ROLLOUT_QUEUE }, taskQueueType: QUEUE_TYPES.activity },
-  ];
-  const answers = await Promise.all(
-    queues.map((queue) => workflowService.describeTaskQueue({ namespace, ...queue })),
-  );
-  return answers.every(({ pollers }) => pollers?.some(isAlive) ?? false);
 }
 
 /** The server names a worker for minutes after its last poll, and a poll lasts one at most. */

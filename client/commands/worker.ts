@@ -17,7 +17,7 @@ export function registerWorker(program: Command, io: Io): void {
       '\nExample:\n  $ twinpatch worker --temporal temporal.internal:7233 --store /srv/twinpatch/store',
     )
     .action(async (options) => {
-      const { spawn } = await import('node:child_process');
+      const { pathToFileURL } = await import('node:url');
       const { findRunning } = await import('../launch.ts');
       const { openSession } = await import('../session.ts');
       const { workerEnvironment, workerProgram } = await import('../worker.ts');
@@ -33,15 +33,8 @@ export function registerWorker(program: Command, io: Io): void {
         ...running.server,
         ...(options.slots !== undefined && { slots: options.slots }),
       };
-      const child = spawn(process.execPath, [workerProgram()], {
-        stdio: ['ignore', 'inherit', 'inherit'],
-        env: workerEnvironment(workspace, settings),
-      });
-      const pass = (signal: NodeJS.Signals) => child.kill(signal);
-      process.on('SIGTERM', pass).on('SIGINT', pass);
-      const code = await new Promise<number>((settle) =>
-        child.once('exit', (exit) => settle(exit ?? 1)),
-      );
-      if (code !== 0) process.exitCode = EXIT.failed;
+      // In this process, which it ends: whoever supervises it has one to signal and to kill.
+      Object.assign(process.env, workerEnvironment(workspace, settings));
+      await import(pathToFileURL(workerProgram()).href);
     });
 }

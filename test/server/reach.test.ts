@@ -163,7 +163,6 @@ describe('a command', () => {
       product.run(['doctor'], env),
       product.run(['resume', 'far'], env),
       product.run(['worker'], env),
-      product.run(['up'], env),
     ]);
     const why = `no Temporal server answers at ${keyed.address} — it refuses the API key (no such key)`;
     const next = 'correct TWINPATCH_TEMPORAL_API_KEY';
@@ -184,6 +183,7 @@ describe('a command', () => {
     await until('the worker has started', async () => worker.stderr().includes('worker started'));
     const { stdout } = await product.run(['doctor'], env);
     expect(stdout).toContain(`ok  server         1.29.1 at ${keyed.address}, `);
+    expect(stdout).toContain('ok  worker         1 at work for this server');
     worker.child.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0 });
   });
