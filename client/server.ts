@@ -1,6 +1,7 @@
 /** The Temporal server: the one of the environment, or an embedded one that is started here and made ready. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,6 +35,8 @@ export const SERVER_VALUES = {
 const UI_OFFSET = 1000;
 const START_MS = 60_000;
 const CONNECT_MS = 5_000;
+/** Its data file and log begin with less than this. */
+const LOW_DISK_MB = 16;
 const DATA_FILE = 'temporal.db';
 
 export interface Server extends ServerAddress {
@@ -108,7 +111,7 @@ export async function startEmbeddedServer(
   const deadline = Date.now() + START_MS;
   while (!(await answers(server))) {
     if (findDaemon(state, SERVER) === undefined || Date.now() > deadline) {
-      const why = (await lastLines(state, SERVER)) || 'it printed nothing';
+      const why = (await lastLines(state, SERVER)) || (await silenceOf(state));
       throw new CliError(EXIT.failed, `the embedded Temporal server did not start — ${why}`, {
         next: `look at ${join(state, `${SERVER}.log`)}`,
       });
@@ -151,6 +154,15 @@ export async function connectClient(
 }
 
 // --- internal ---
+
+/** Why a server may end without a word: it can't write its log either. */
+async function silenceOf(state: string): Promise<string> {
+  const { bavail, bsize } = await statfs(state);
+  const freeMb = Math.floor((bavail * bsize) / 1024 ** 2);
+  return freeMb < LOW_DISK_MB
+    ? `the disk of ${state} is full (${freeMb} MB free)`
+    : 'it printed nothing';
+}
 
 function reachOptions(server: Server, variables: Record<string, string | undefined>): ReachOptions {
   try {

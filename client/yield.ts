@@ -41,11 +41,13 @@ export function countYield(planned: number, outcomes: Iterable<Outcome>): Yield 
 }
 
 export async function readYield(store: Store, batchId: string): Promise<Yield> {
-  const [planned, outcomes] = await Promise.all([
+  const [batch, planned, outcomes] = await Promise.all([
+    store.batches.get(batchId),
     store.batches.planned(batchId),
     store.ends.outcomes(batchId),
   ]);
-  return countYield(planned, outcomes);
+  // A plan that was cut short is not done when its samples are.
+  return countYield(Math.max(planned, batch?.config.targets.samples ?? 0), outcomes);
 }
 
 /** What is wrong with the image of the first sample that ended; most batches have one image. */
@@ -97,7 +99,7 @@ export function explain(end: SampleEnd | undefined): string {
 // --- internal ---
 
 const REASONS = {
-  'self-check': 'the teacher judged its own change as wrong, three times',
+  'self-check': 'the teacher did not approve of its own change, three times',
   duplicate: 'another sample has the same target patch',
   'empty-patch': 'rollout 1 submitted without a change',
   'uncountable-patch': 'the target patch has no line to compare',

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
 import { parseBucketLocation } from './location.ts';
+import { PR_TAG, VERDICT_TAG } from './prompts.ts';
 import { size, timeLimit } from './quantity.ts';
 import { teacherSchema } from './teacher-config.ts';
 
@@ -18,6 +19,12 @@ const texts = z.record(
 
 /** Less holds no shell and the command that it runs. */
 const LEAST_MEMORY_BYTES = 32 * 1024 ** 2;
+
+/** A prompt whose answer is read in a tag; without it every sample would fail after it was paid for. */
+function asksFor(tag: string) {
+  const error = `must ask for the answer in <${tag}>…</${tag}>: it is read nowhere else`;
+  return z.string().refine((text) => text.includes(`<${tag}>`), { error });
+}
 
 const sections = z.strictObject({
   name: z
@@ -112,8 +119,9 @@ const sections = z.strictObject({
       samples: z
         .int()
         .positive()
+        .max(1_000_000)
         .default(200)
-        .describe('Samples of the batch; raise it later to append more.'),
+        .describe('Samples of the batch, at most a million; raise it later to append more.'),
       seed: z.int().nonnegative().default(7).describe('The same seed plans the same samples.'),
       minLines: z.int().positive().default(4).describe('Shorter functions are not targeted.'),
     })
@@ -207,19 +215,15 @@ const sections = z.strictObject({
         .min(1)
         .optional()
         .describe('Replaces the review text at the first submit; `{{ diff }}` is filled in.'),
-      selfCheck: z
-        .string()
-        .min(1)
+      selfCheck: asksFor(VERDICT_TAG)
         .optional()
         .describe(
-          'Replaces the self-check prompt; `{{ instruction }}` and `{{ steps }}` are filled in.',
+          'Replaces the self-check prompt; `{{ instruction }}` and `{{ steps }}` are filled in. It must ask for yes or no in `<verdict>`.',
         ),
-      syntheticPr: z
-        .string()
-        .min(1)
+      syntheticPr: asksFor(PR_TAG)
         .optional()
         .describe(
-          'Replaces the pull-request prompt; `{{ demonstration }}` and `{{ steps }}` are filled in.',
+          'Replaces the pull-request prompt; `{{ demonstration }}` and `{{ steps }}` are filled in. It must ask for the text in `<pull_request>`.',
         ),
     })
     .prefault({})
@@ -259,16 +263,18 @@ const sections = z.strictObject({
 });
 
 /** The configuration of a batch (`twinpatch.yaml`). */
-export const batchConfigSchema = sections.refine(
-  ({ budget, teacher }) =>
-    budget.maxCostUsd === undefined ||
-    teacher.price !== undefined ||
-    teacher.endpoints.every(({ price }) => price !== undefined),
-  {
-    path: ['budget', 'maxCostUsd'],
-    error: 'needs `teacher.price`: without prices no cost is known',
-  },
-);
+export const batchConfigSchema = sections.superRefine((config, context) => {
+  const { price, endpoints } = config.teacher;
+  if (price !== undefined || endpoints.every((endpoint) => endpoint.price !== undefined)) return;
+  for (const section of ['budget', 'rollout'] as const) {
+    if (config[section].maxCostUsd === undefined) continue;
+    context.addIssue({
+      code: 'custom',
+      path: [section, 'maxCostUsd'],
+      message: 'needs `teacher.price`: without prices no cost is known',
+    });
+  }
+});
 
 /** What a user writes. */
 export type BatchConfigInput = z.input<typeof batchConfigSchema>;

@@ -89,22 +89,19 @@ async function identify(
   storage: Pick<Storage, 'location' | 'placeOf' | 'writeOnce' | 'read'>,
 ): Promise<string> {
   const path = 'store.json';
-  const fresh = { id: randomBytes(6).toString('hex'), formatVersion: FORMAT_VERSION };
-  const write = () => storage.writeOnce(path, `${JSON.stringify(fresh)}\n`);
-  const isNew = await write().catch((error: unknown) => {
-    if (error instanceof StoreUnavailable) throw error;
-    const { message } = error as Error;
-    throw new StoreUnavailable(
-      `${storage.location} can't be a store (${message}); name another folder`,
-      { cause: error },
-    );
-  });
-  if (isNew && (await write())) {
-    throw new StoreUnavailable(
-      `${storage.location} can't be a store: it writes over what must be written once (If-None-Match is ignored); use another storage`,
-    );
-  }
-  const text = (await storage.read(path))?.toString() ?? '';
+  // Read first: what is on a disk that is full or read-only can still be shown and exported.
+  const text = await storage
+    .read(path)
+    .then((known) => known ?? makeIdentity(storage, path))
+    .then(String)
+    .catch((error: unknown) => {
+      if (error instanceof StoreUnavailable) throw error;
+      const { message } = error as Error;
+      throw new StoreUnavailable(
+        `${storage.location} can't be a store (${message}); name another folder`,
+        { cause: error },
+      );
+    });
   let found: { id?: unknown; formatVersion?: unknown };
   try {
     found = JSON.parse(text) as typeof found;
@@ -119,4 +116,19 @@ async function identify(
     );
   }
   return found.id;
+}
+
+/** What is there then: of several processes at once, the first one's. */
+async function makeIdentity(
+  storage: Pick<Storage, 'location' | 'writeOnce' | 'read'>,
+  path: string,
+): Promise<Buffer | string> {
+  const fresh = { id: randomBytes(6).toString('hex'), formatVersion: FORMAT_VERSION };
+  const write = () => storage.writeOnce(path, `${JSON.stringify(fresh)}\n`);
+  if ((await write()) && (await write())) {
+    throw new StoreUnavailable(
+      `${storage.location} can't be a store: it writes over what must be written once (If-None-Match is ignored); use another storage`,
+    );
+  }
+  return (await storage.read(path)) ?? '';
 }

@@ -111,6 +111,22 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
       'twinpatch.yaml:3:23  budget.maxCostUsd: needs `teacher.price`: without prices no cost is known',
     ],
     [
+      'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m }] }\nrollout: { maxCostUsd: 3 }\n',
+      'twinpatch.yaml:3:24  rollout.maxCostUsd: needs `teacher.price`: without prices no cost is known',
+    ],
+    [
+      `${GOOD}targets: { samples: 99999999999 }\n`,
+      'twinpatch.yaml:3:21  targets.samples: must be at most 1000000, found 99999999999',
+    ],
+    [
+      `${GOOD}prompts: { selfCheck: "{{ instruction }} {{ steps }} Yes or no?" }\n`,
+      'twinpatch.yaml:3:23  prompts.selfCheck: must ask for the answer in <verdict>…</verdict>: it is read nowhere else',
+    ],
+    [
+      `${GOOD}prompts: { syntheticPr: "{{ demonstration }} {{ steps }}" }\n`,
+      'twinpatch.yaml:3:25  prompts.syntheticPr: must ask for the answer in <pull_request>…</pull_request>: it is read nowhere else',
+    ],
+    [
       'name: a\nteacher: { endpoints: [{ baseUrl: "http://h/v1", model: m, modelId: m }, { baseUrl: "http://h/v1", model: n }] }\n',
       'twinpatch.yaml:2:74  teacher.endpoints.1.modelId: is needed, because the endpoints know different names: the same one where they serve the same model, another one where not',
     ],

@@ -9,6 +9,7 @@ const SCRIPT = fileURLToPath(new URL('../support/troubled-disk.ts', import.meta.
 
 interface Outcome {
   during: Record<string, string>;
+  isReadable: boolean;
   after: Record<string, string>;
   leftOver: string[];
   acknowledged: Record<string, number>;
@@ -52,13 +53,14 @@ test.each([
       /^StoreUnavailable: \/.*store.*: the store is on a read-only file system; make it writable/,
   },
 ] as const)(
-  'a disk that is $trouble is named with what to do, leaves nothing half-written, and is forgotten once it is mended',
+  'a disk that is $trouble is named with what to do, can be read, leaves nothing half-written, and is forgotten once it is mended',
   ({ trouble, reason }) => {
-    const { during, after, leftOver, acknowledged, read } = onSmallDisk(trouble);
+    const { during, isReadable, after, leftOver, acknowledged, read } = onSmallDisk(trouble);
     const operations = ['journal', 'spend', 'end', 'result', 'blob', 'stream'];
     const each = (outcome: unknown) =>
       Object.fromEntries(operations.map((operation) => [operation, outcome]));
     expect(during).toEqual(each(expect.stringMatching(reason)));
+    expect(isReadable).toBe(true);
     expect(after).toEqual(each('done'));
     expect(leftOver).toEqual([]);
     expect(acknowledged).toMatchObject(read);

@@ -163,6 +163,7 @@ test.each([
 
 test('a storage that ignores conditions is refused', async () => {
   const careless = createServer((request, response) => {
+    response.statusCode = request.method === 'GET' ? 404 : 200;
     request.resume().on('end', () => response.end());
   }).listen(0, '127.0.0.1');
   await once(careless, 'listening');

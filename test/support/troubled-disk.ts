@@ -47,6 +47,7 @@ async function tryAll(): Promise<Record<string, string>> {
 if (trouble === 'full') await fill();
 else execFileSync('mount', ['-o', 'remount,ro', folder]);
 const during = await tryAll();
+const isReadable = (await openStore(store.location)).id === store.id;
 if (trouble === 'full') await rm(ballast);
 else execFileSync('mount', ['-o', 'remount,rw', folder]);
 const after = await tryAll();
@@ -57,7 +58,7 @@ const read = {
   journal: (await journal.open()).length,
   spend: (await store.spend.total('b')).calls,
 };
-console.log(JSON.stringify({ during, after, leftOver, acknowledged, read }));
+console.log(JSON.stringify({ during, isReadable, after, leftOver, acknowledged, read }));
 process.exit(0);
 
 async function fill(): Promise<void> {
