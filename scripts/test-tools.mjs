@@ -7,11 +7,13 @@ import { SetupError } from './setup-error.mjs';
 const TOOLS = [
   { names: ['gcc'], packages: ['gcc', 'libc6-dev'] },
   { names: ['qemu-aarch64-static', 'qemu-aarch64'], packages: ['qemu-user-static'] },
+  { names: ['ip'], packages: ['iproute2'] },
+  { names: ['mkfs.ext4'], packages: ['e2fsprogs'] },
 ];
 
 /**
- * The compiler of guestd's build with sanitizers, and what runs an arm64 binary here, as root on Debian or Ubuntu installed; and
- * an S3 server.
+ * The compiler of guestd's build with sanitizers, what runs an arm64 binary here, and what engines of their own are made with, as
+ * root on Debian or Ubuntu installed; and an S3 server.
  * @param {(message: string) => void} log
  * @returns {Promise<string>}
  */
@@ -20,7 +22,7 @@ export async function ensureTestTools(log) {
   const packages = missing.flatMap((tool) => tool.packages);
   if (missing.length > 0 && !canInstall()) {
     throw new SetupError(
-      `Tests of guestd need what is not here. On Debian or Ubuntu: apt-get install ${packages.join(' ')}`,
+      `Tests need what is not here. On Debian or Ubuntu: apt-get install ${packages.join(' ')}`,
     );
   }
   if (missing.length > 0) await installPackages(packages, log);

@@ -1,8 +1,7 @@
 /** Failures on purpose: each gives one clear message, leaves nothing half-made, and is over once its cause is. */
 
-import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchState } from '../../client/batch-state.ts';
 import type { BatchConfigInput } from '../../domain/config.ts';
 import { startScriptedTeacher } from '../../teacher/scripted/server.ts';
-import { COMMANDER, createProduct, type Product, until } from '../support/product.ts';
+import { COMMANDER, createProduct, newFolder, type Product, until } from '../support/product.ts';
+import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 
 const base: Omit<BatchConfigInput, 'name' | 'teacher'> = {
   repository: { source: COMMANDER },
@@ -247,37 +247,21 @@ describe('a teacher in trouble', () => {
 
 describe('a disk that is full', () => {
   let product: Product;
-  let keeper: ReturnType<typeof spawn>;
-  let store: string;
+  let disk: SmallDisk;
 
   beforeAll(async () => {
-    const isRoot = process.getuid?.() === 0;
-    const wrap: string[] = [];
-    product = await createProduct(wrap);
-    const mounted = join(product.folder, '.twinpatch/store');
-    mkdirSync(mounted, { recursive: true });
-    // A small file system that only these processes see, so that nothing has to be unmounted.
-    keeper = spawn(
-      'unshare',
-      [
-        ...(isRoot ? [] : ['--user', '--map-root-user']),
-        ...['--mount', 'sh', '-c', 'mount -t tmpfs -o size=8m none "$1" && exec sleep 3600', 'sh'],
-        mounted,
-      ],
-      { stdio: 'ignore' },
-    );
-    wrap.push('nsenter', '--target', String(keeper.pid), '--mount');
-    if (!isRoot) wrap.push('--user', '--preserve-credentials');
-    wrap.push('env', '--chdir', product.folder);
-    store = join(`/proc/${keeper.pid}/root`, mounted);
-    await until('it is mounted', async () =>
-      execFileSync('cat', [`/proc/${keeper.pid}/mounts`], { encoding: 'utf8' }).includes(mounted),
-    );
+    const folder = newFolder();
+    disk = await mountSmallDisk(join(folder, '.twinpatch/store'), '8m');
+    product = await createProduct({
+      ...disk,
+      wrap: [...disk.wrap, 'env', '--chdir', folder],
+      folder,
+    });
   });
 
   afterAll(async () => {
     await product?.close();
-    keeper?.kill();
+    await disk?.close();
   });
 
   it('is waited for, told by status, and the batch goes on by itself when there is room again', async () => {
@@ -289,8 +273,7 @@ describe('a disk that is full', () => {
     const args = ['run', '--detach', '--port', String(product.port)];
     expect(await product.run(args)).toMatchObject({ code: 0 });
     await until('the teacher is asked', async () => (await status()).spent.calls > 0);
-    const ballast = join(store, 'ballast');
-    execFileSync('sh', ['-c', 'dd if=/dev/zero of="$1" bs=4k 2>/dev/null || true', 'sh', ballast]);
+    await disk.fill();
     await until('status tells why it waits', async () =>
       (await status()).waiting.some(({ reason }) =>
         /the disk of the store is full; free some space/.test(reason),
@@ -299,7 +282,7 @@ describe('a disk that is full', () => {
     await sleep(2_000);
     expect(await status()).toMatchObject({ phase: 'running', unfinished: 1 });
 
-    rmSync(ballast);
+    disk.free();
     await until('it has ended', async () => (await status()).phase === 'finished');
     expect(await status()).toMatchObject({ verified: 1, infrastructure: 0 });
     expect(await product.run(['export', '--check'])).toMatchObject({ code: 0 });

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { BatchConfigInput } from '../../domain/config.ts';
 import { toLabelFilters } from '../../domain/ids.ts';
 import type { Store } from '../../domain/store.ts';
-import { connectEngine } from '../../sandbox/engine.ts';
+import { connectEngine, type Engine } from '../../sandbox/engine.ts';
 import { openStore } from '../../store/open.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -32,11 +32,14 @@ export interface Started {
 }
 
 export interface Product {
+  /** As this process sees it. */
   folder: string;
   port: number;
+  /** Throws EngineUnavailable. */
+  engine(): Promise<Engine>;
   run(args: string[], env?: Record<string, string>): Promise<Ran>;
   /** Starts a command; `ended` resolves once it has ended and nobody holds its streams any more. */
-  start(args: string[], env?: Record<string, string>): Started;
+  start(args: string[], env?: Record<string, string>, wrap?: string[]): Started;
   configure(config: BatchConfigInput): void;
   store(): Promise<Store>;
   pidOf(daemon: 'server' | 'worker'): number;
@@ -50,22 +53,42 @@ export interface Product {
   close(): Promise<void>;
 }
 
-/** `wrap` comes before the command, as to run it elsewhere. */
-export async function createProduct(wrap: string[] = []): Promise<Product> {
-  const folder = mkdtempSync(join(tmpdir(), 'twinpatch-product-'));
+/** Where a product is: on this host and its engine, in a folder of its own, by default. */
+export interface Place {
+  folder?: string;
+  /** Where this process finds a path of the product's. */
+  seenFromHere?: (path: string) => string;
+  /** Comes before each command, as to run it elsewhere. */
+  wrap?: string[];
+  env?: Record<string, string>;
+}
+
+export async function createProduct(place: Place = {}): Promise<Product> {
+  const home = place.folder ?? newFolder();
+  const folder = place.seenFromHere?.(home) ?? home;
   const port = await freePorts();
+  const { env: own = {} } = place;
+  const host = own['DOCKER_HOST'];
+  const engine = () => connectEngine(host === undefined ? {} : { host });
 
   const product: Product = {
     folder,
     port,
+    engine,
 
     run: (args, extra) => product.start(args, extra).ended,
 
-    start(args, extra = {}) {
+    start(args, extra = {}, wrap = place.wrap ?? []) {
       // What else this machine does must not decide what a test sees.
-      const env = { ...process.env, NO_COLOR: '1', TWINPATCH_MAX_LOAD: '1000', ...extra };
+      const env = {
+        ...process.env,
+        NO_COLOR: '1',
+        TWINPATCH_MAX_LOAD: '1000',
+        ...own,
+        ...extra,
+      };
       const [program = '', ...rest] = [...wrap, process.execPath, CLI, ...args];
-      return startProgram(program, rest, { cwd: folder, env });
+      return startProgram(program, rest, { cwd: home, env });
     },
 
     // YAML is a superset of JSON.
@@ -87,15 +110,15 @@ export async function createProduct(wrap: string[] = []): Promise<Product> {
 
     async containers() {
       const { id } = await product.store();
-      const engine = await connectEngine();
+      const { docker } = await engine();
       const filters = { label: toLabelFilters({ installation: id, role: 'rollout' }) };
-      const listed = await engine.docker.listContainers({ all: true, filters });
+      const listed = await docker.listContainers({ all: true, filters });
       return listed.flatMap(({ Names }) => Names);
     },
 
     async leftovers() {
       const { id } = await product.store();
-      const { docker } = await connectEngine();
+      const { docker } = await engine();
       const filters = { label: toLabelFilters({ installation: id }) };
       const [containers, volumes, networks] = await Promise.all([
         docker.listContainers({ all: true, filters }),
@@ -106,16 +129,20 @@ export async function createProduct(wrap: string[] = []): Promise<Product> {
         ...containers.flatMap(({ Names }) => Names),
         ...(volumes.Volumes ?? []).map(({ Name }) => `volume ${Name}`),
         ...networks.map(({ Name }) => `network ${Name}`),
-        ...processesOf(folder).map((pid) => `process ${pid}`),
+        ...processesOf(home).map((pid) => `process ${pid}`),
       ];
     },
 
     async close() {
       await product.run(['down']);
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(home, { recursive: true, force: true });
     },
   };
   return product;
+}
+
+export function newFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'twinpatch-product-'));
 }
 
 /** Waits for a condition, at most `timeoutMs`. */
