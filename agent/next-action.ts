@@ -177,6 +177,7 @@ function foldObservation(
     role: 'tool',
     toolCallId: action.toolCallId,
     content: observation.content,
+    ...(observation.kind === 'error' || observation.notRun === true ? { failed: true } : {}),
   });
   state.toolCalls += 1;
   if (observation.kind === 'edit') countEdit(state, action.use);

@@ -1,10 +1,16 @@
-/** Writes the rows of a batch, and checks them when asked. */
+/** Writes the rows of batches, and checks them when asked. */
 
 import { checkDataset } from '../dataset/check.ts';
-import type { DatasetManifest } from '../dataset/manifest.ts';
+import { DEFAULT_CONVERSATION, type ConversationOptions } from '../dataset/conversation.ts';
 import { DatasetError } from '../dataset/folder.ts';
-import { writeDataset } from '../dataset/write.ts';
-import { modelsOf } from '../domain/stage-key.ts';
+import type { FormatName } from '../dataset/formats/names.ts';
+import type { BatchSummary, DatasetManifest } from '../dataset/manifest.ts';
+import type { FinishedSample } from '../dataset/select.ts';
+import { writeDataset, type WriteOptions } from '../dataset/write.ts';
+import type { RolloutStatus } from '../domain/outcome.ts';
+import type { BatchConfig } from '../domain/config.ts';
+import { canonicalJson } from '../domain/ids.ts';
+import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
@@ -12,44 +18,104 @@ import { finishedSamples, publicName } from './finished-samples.ts';
 export interface ExportOptions {
   minRecall: number;
   recallMode: 'exact' | 'sera';
+  format?: FormatName | undefined;
+  arguments?: 'object' | 'string' | undefined;
+  fileType?: 'jsonl' | 'parquet' | undefined;
+  shardRows?: number | undefined;
+  chatTokens?: ConversationOptions['chatTokens'] | undefined;
+  maskFailed?: boolean | undefined;
+  endStatus?: RolloutStatus[] | undefined;
   check?: boolean | undefined;
 }
 
 /** Returns the manifest, and the problems the check found, one line each. Throws CliError when the folder can't be written. */
-export async function exportBatch(
+export async function exportBatches(
   store: Store,
-  batch: BatchRecord,
+  batches: BatchRecord[],
   directory: string,
-  { minRecall, recallMode, check }: ExportOptions,
+  options: ExportOptions,
 ): Promise<{ manifest: DatasetManifest; problems: string[] }> {
-  const planned = await store.batches.planned(batch.id);
-  const { config, id, commits } = batch;
-  const options = {
+  const planned = await Promise.all(batches.map(({ id }) => store.batches.planned(id)));
+  const manifest = await writeDataset(() => samplesOf(store, batches), {
+    ...toWriteOptions(options),
     directory,
-    minRecall,
-    recallMode,
-    planned,
-    simulated: batch.simulated,
-    batch: {
-      id,
-      repository: publicName(batch),
-      commits: commits.map(({ commit }) => commit),
-      seed: config.targets.seed,
-      model: modelsOf(config.teacher).join(', '),
-    },
-  };
-  const manifest = await writeDataset(finishedSamples(store, batch), options).catch(
-    (error: unknown) => {
-      if (error instanceof DatasetError)
-        throw new CliError(EXIT.failed, error.message, { cause: error });
-      throw error;
-    },
-  );
-  const problems = check === true ? await checkDataset(directory) : [];
+    planned: planned.reduce((total, count) => total + count, 0),
+    simulated: batches.some(({ simulated }) => simulated),
+    batches: await Promise.all(batches.map((batch) => summarize(store, batch))),
+  }).catch((error: unknown) => {
+    if (error instanceof DatasetError)
+      throw new CliError(EXIT.failed, error.message, { cause: error });
+    throw error;
+  });
+  const problems = options.check === true ? await checkDataset(directory) : [];
   return {
     manifest,
     problems: problems.map(
       ({ file, line, message }) => `${file}${line === null ? '' : `:${line}`}: ${message}`,
     ),
   };
+}
+
+// --- internal ---
+
+function toWriteOptions(
+  options: ExportOptions,
+): Omit<WriteOptions, 'directory' | 'planned' | 'simulated' | 'batches'> {
+  const { minRecall, recallMode, chatTokens, maskFailed, endStatus } = options;
+  return {
+    minRecall,
+    recallMode,
+    endStatus: endStatus ?? ['submitted'],
+    conversation: {
+      chatTokens: chatTokens ?? DEFAULT_CONVERSATION.chatTokens,
+      maskFailed: maskFailed ?? DEFAULT_CONVERSATION.maskFailed,
+    },
+    format: options.format ?? 'hermes',
+    argumentsAs: options.arguments ?? 'object',
+    fileType: options.fileType ?? 'jsonl',
+    shardRows: options.shardRows,
+  };
+}
+
+async function* samplesOf(store: Store, batches: BatchRecord[]): AsyncGenerator<FinishedSample> {
+  for (const batch of batches) yield* finishedSamples(store, batch);
+}
+
+async function summarize(store: Store, batch: BatchRecord): Promise<BatchSummary> {
+  const { id, commits, config, versions } = batch;
+  const teachers = teachersOf(config.teacher);
+  const { calls, usage, costUsd } = await store.spend.total(id);
+  return {
+    id,
+    repository: publicName(batch),
+    commits: commits.map(({ commit }) => commit),
+    seed: config.targets.seed,
+    teachers,
+    profile: config.rollout.profile,
+    versions,
+    spent: {
+      calls,
+      inputTokens: usage.inputTokens,
+      cachedInputTokens: usage.cachedInputTokens,
+      outputTokens: usage.outputTokens,
+      costUsd: teachers.every(({ price }) => price !== null) ? costUsd : null,
+    },
+  };
+}
+
+/** The models that made the batch, each with how it is asked and what it costs. */
+function teachersOf(teacher: BatchConfig['teacher']): BatchSummary['teachers'] {
+  const endpoints = teacher.endpoints.length === 0 ? [undefined] : teacher.endpoints;
+  const all = endpoints.map((endpoint) => {
+    const { temperature, topP, maxTokens } = settingsOf(teacher, endpoint);
+    const price = endpoint?.price ?? teacher.price;
+    return {
+      model: endpoint === undefined ? 'scripted' : modelIdOf(teacher, endpoint),
+      temperature,
+      topP,
+      maxTokens: maxTokens ?? null,
+      price: price ? { ...price, cachedInput: price.cachedInput ?? price.input } : null,
+    };
+  });
+  return [...new Map(all.map((each) => [canonicalJson(each), each])).values()];
 }

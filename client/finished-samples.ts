@@ -2,7 +2,13 @@
 
 import { basename, isAbsolute } from 'node:path';
 import type { FinishedSample, RolloutSide } from '../dataset/select.ts';
-import type { RolloutResult, Sample, SampleEnd, SelfCheckResult } from '../domain/sample.ts';
+import type {
+  RolloutResult,
+  Sample,
+  SampleEnd,
+  SelfCheckResult,
+  SyntheticPrResult,
+} from '../domain/sample.ts';
 import { samplingOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
@@ -35,14 +41,17 @@ async function toFinished(
     name === undefined
       ? undefined
       : store.ledger.get<T>({ batchId: batch.id, sampleKey: sample.key, name });
-  const [t1, t2, check] = await Promise.all([
+  const [t1, t2, check, pr] = await Promise.all([
     result<RolloutResult>(end.results['rollout-1']),
     result<RolloutResult>(end.results['rollout-2']),
     result<SelfCheckResult>(end.results['self-check']),
+    result<SyntheticPrResult>(end.results['synthetic-pr']),
   ]);
   return {
     sampleKey: sample.key,
+    target: { ...sample.target, repository: publicName(batch) },
     verdict: end.verdict,
+    ...(pr && { leak: pr.leak }),
     ...(end.recall && { recall: end.recall }),
     ...(check && { selfCheck: check.answer }),
     ...(t1 && { t1: toSide(store, t1) }),
@@ -57,6 +66,8 @@ function toSide(store: Store, result: RolloutResult): RolloutSide {
     status: result.status,
     simulated: result.simulated,
     trajectory: () => store.blobs.getJson<Trajectory>(result.trajectory),
+    patch: async () =>
+      result.patch === null ? '' : Buffer.from(await store.blobs.get(result.patch.ref)).toString(),
     provenance: {
       model: result.model,
       steps: result.steps,

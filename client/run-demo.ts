@@ -6,7 +6,7 @@ import { ensureDockerEngine } from '../scripts/docker-engine.mjs';
 import type { Counts } from '../domain/sample.ts';
 import { openStore } from '../store/open.ts';
 import { demoConfig, type DemoOptions } from './demo-config.ts';
-import { exportBatch } from './export-batch.ts';
+import { exportBatches } from './export-batch.ts';
 import { sourceCacheFolder } from './cache-folder.ts';
 import { ingest } from './ingest.ts';
 import { checkGround } from './launch.ts';
@@ -67,7 +67,7 @@ export async function runDemo(
   if (state === undefined) return undefined;
 
   const dataset = resolve(io.cwd, 'out', batch.id);
-  const { manifest } = await exportBatch(store, batch, dataset, {
+  const { manifest } = await exportBatches(store, [batch], dataset, {
     minRecall: ACCEPTED_RECALL,
     recallMode: 'exact',
   });

@@ -43,6 +43,12 @@ export async function requireBatch(store: Store, name: string | undefined): Prom
   );
 }
 
+/** The batches of those names, each once; without any, the only batch of the store. Throws CliError. */
+export async function requireBatches(store: Store, names: string[]): Promise<BatchRecord[]> {
+  if (names.length === 0) return [await requireBatch(store, undefined)];
+  return Promise.all([...new Set(names)].map((name) => requireBatch(store, name)));
+}
+
 /** A client of the server that runs for this store. Throws CliError when none does. */
 export async function requireClient(workspace: Workspace, options: ServerOptions): Promise<Client> {
   const running = await findRunning(workspace, options);

@@ -1,13 +1,14 @@
 /** Reads an export again and says what a trainer would stumble over. */
 
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { hasControlTokens, parseAssistant } from './hermes.ts';
-import { MANIFEST_NAME, manifestSchema, type DatasetManifest } from './manifest.ts';
-import { cleanText, rowSchema, type Row, type RowMessage } from './row.ts';
+import { textsOf, type Conversation } from './conversation.ts';
+import { RowError, type Format } from './formats/format.ts';
+import { formatOf } from './formats/formats.ts';
+import { MANIFEST_NAME, manifestSchema, sum, type DatasetManifest } from './manifest.ts';
+import { hashFile, readLines, readParquet } from './row-files.ts';
+import { cleanText, hasChatTags, hasControlTokens } from './text.ts';
 
 export interface Problem {
   file: string;
@@ -16,41 +17,36 @@ export interface Problem {
   message: string;
 }
 
+/** Asked about every row that can be read; says what else is wrong with it. */
+export type RowCheck = (row: unknown, conversation: Conversation) => string[];
+
 /** Problems of an export folder, none where it is sound: the manifest, its sums, the files' hashes, and every row. */
-export async function checkDataset(directory: string): Promise<Problem[]> {
+export async function checkDataset(
+  directory: string,
+  alsoCheck: RowCheck = () => [],
+): Promise<Problem[]> {
   const manifest = await readManifest(directory);
   if ('problem' in manifest)
     return [{ file: MANIFEST_NAME, line: null, message: manifest.problem }];
-  const problems = checkSums(manifest).map((message) => ({
+  const problems: Problem[] = checkSums(manifest).map((message) => ({
     file: MANIFEST_NAME,
     line: null,
     message,
   }));
-  const perFile = await Promise.all(
-    manifest.files.map((file) => checkFile(directory, file, manifest)),
-  );
-  return [...problems, ...perFile.flat()];
+  for (const file of manifest.files)
+    problems.push(...(await checkFile(directory, file, manifest, alsoCheck)));
+  return problems;
 }
 
-/** Problems of one row's line. */
-export function checkRow(line: string): string[] {
-  let value: unknown;
+/** Problems of one row. */
+export function checkRow(row: unknown, format: Format, alsoCheck: RowCheck = () => []): string[] {
   try {
-    value = JSON.parse(line);
+    const { conversation } = format.parse(row);
+    return [...checkConversation(conversation), ...alsoCheck(row, conversation)];
   } catch (error) {
-    return [`is not JSON: ${String(error)}`];
+    if (error instanceof RowError) return [error.message];
+    throw error;
   }
-  const parsed = rowSchema.safeParse(value);
-  if (!parsed.success) return [z.prettifyError(parsed.error)];
-  const row = parsed.data;
-  const toolNames = readToolNames(row.tool_json);
-  if (!toolNames) return ['tool_json is not the JSON text of a list of function tools'];
-  return [
-    ...checkRoles(row),
-    ...row.messages.flatMap((message, index) =>
-      checkMessage(message, toolNames).map((problem) => `message ${index + 1} ${problem}`),
-    ),
-  ];
 }
 
 // --- internal ---
@@ -68,111 +64,104 @@ async function readManifest(directory: string): Promise<DatasetManifest | { prob
   }
 }
 
-function checkSums({ samples, t1, t2 }: DatasetManifest): string[] {
+function checkSums({ samples, t1, t2, files }: DatasetManifest): string[] {
   const { planned, verified, unverifiable, held, infrastructure, unfinished } = samples;
   const finished = verified + sum(unverifiable) + sum(held) + sum(infrastructure);
   const problems: string[] = [];
   if (finished + unfinished !== planned) {
     problems.push(`counts ${finished + unfinished} samples of ${planned} planned`);
   }
-  for (const [name, { rows, lost }] of Object.entries({ t1, t2 })) {
+  for (const [kind, { rows, lost }] of Object.entries({ t1, t2 })) {
+    const written = files.filter((file) => file.kind === kind);
+    const inFiles = written.reduce((total, file) => total + file.rows, 0);
+    if (inFiles !== rows) problems.push(`has ${inFiles} rows of ${kind} in its files, not ${rows}`);
     if (rows + sum(lost) === finished) continue;
-    problems.push(`accounts for ${rows + sum(lost)} of ${finished} finished samples in ${name}`);
+    problems.push(`accounts for ${rows + sum(lost)} of ${finished} finished samples in ${kind}`);
   }
   return problems;
-}
-
-function sum(counts: Record<string, number>): number {
-  return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
 async function checkFile(
   directory: string,
-  { name, rows, bytes, sha256 }: DatasetManifest['files'][number],
-  { simulated }: DatasetManifest,
+  file: DatasetManifest['files'][number],
+  manifest: DatasetManifest,
+  alsoCheck: RowCheck,
 ): Promise<Problem[]> {
+  const { name } = file;
   const problems: Problem[] = [];
   const report = (line: number | null, message: string) =>
     problems.push({ file: name, line, message });
-  if (simulated !== name.includes('.SIMULATED.'))
+  if (manifest.simulated !== name.includes('.SIMULATED.'))
     report(null, 'does not say in its name whether it is simulated');
-  const hash = createHash('sha256');
+  const format = formatOf(manifest.format);
+  const path = join(directory, name);
   let line = 0;
-  let size = 0;
   try {
-    for await (const content of readLines(join(directory, name))) {
+    const rows =
+      manifest.fileType === 'parquet' && format.columns !== undefined
+        ? readParquet(path, format.columns)
+        : readRows(path);
+    for await (const row of rows) {
       line += 1;
-      size += content.length;
-      hash.update(content);
-      const text = content.toString('utf8').replace(/\n$/, '');
-      for (const message of checkRow(text)) report(line, message);
+      const found =
+        row instanceof SyntaxError
+          ? [`is not JSON: ${row.message}`]
+          : checkRow(row, format, alsoCheck);
+      for (const message of found) report(line, message);
       if (problems.length >= MAX_PROBLEMS) return problems;
+    }
+    if (line !== file.rows) report(null, `has ${line} rows, and the manifest says ${file.rows}`);
+    const { bytes, sha256 } = await hashFile(path);
+    if (bytes !== file.bytes || sha256 !== file.sha256) {
+      report(
+        null,
+        'was changed after the export: its size or SHA-256 is not the one of the manifest',
+      );
     }
   } catch (error) {
     report(null, `cannot be read: ${String(error)}`);
-    return problems;
-  }
-  if (line !== rows) report(null, `has ${line} rows, and the manifest says ${rows}`);
-  if (size !== bytes || hash.digest('hex') !== sha256) {
-    report(
-      null,
-      'was changed after the export: its size or SHA-256 is not the one of the manifest',
-    );
   }
   return problems;
 }
 
-/** Lines with their ends, cut at `\n` only. */
-async function* readLines(path: string): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      yield Buffer.concat([...parts, chunk.subarray(start, end + 1)]);
-      parts = [];
-      start = end + 1;
+async function* readRows(path: string): AsyncGenerator {
+  for await (const line of readLines(path)) {
+    try {
+      yield JSON.parse(line.toString('utf8').replace(/\n$/, ''));
+    } catch (error) {
+      yield error;
     }
-    if (start < chunk.length) parts.push(chunk.subarray(start));
-  }
-  if (parts.length > 0) yield Buffer.concat(parts);
-}
-
-const toolsSchema = z.array(
-  z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
-);
-
-function readToolNames(toolJson: string): Set<string> | undefined {
-  try {
-    const tools = toolsSchema.parse(JSON.parse(toolJson));
-    return new Set(tools.map((tool) => tool.function.name));
-  } catch {
-    return undefined;
   }
 }
 
-function checkRoles({ messages }: Row): string[] {
-  const problems: string[] = [];
-  messages.forEach(({ role }, index) => {
-    const expected = index === 0 ? 'system' : index % 2 === 1 ? 'user' : 'assistant';
-    if (role !== expected)
-      problems.push(`message ${index + 1} is of role ${role}, not ${expected}`);
-  });
-  if (messages.at(-1)?.role !== 'assistant')
-    problems.push('does not end with an assistant message');
-  if (!messages.some((message) => message.train)) problems.push('has no message to train on');
+const toolSchema = z.object({
+  type: z.literal('function'),
+  function: z.object({ name: z.string() }),
+});
+
+function checkConversation({ system, tools, turns }: Conversation): string[] {
+  const read = z.array(toolSchema).safeParse(tools);
+  if (!read.success) return ['does not list its tools as functions'];
+  const names = new Set(read.data.map((tool) => tool.function.name));
+  const problems: string[] = checkText(system).map((problem) => `the system prompt ${problem}`);
+  if (turns.at(-1)?.role !== 'assistant') problems.push('does not end with a reply');
+  if (!turns.some((turn) => turn.role === 'assistant' && turn.train))
+    problems.push('has no reply to train on');
+  for (const [index, turn] of turns.entries()) {
+    const texts = turn.role === 'assistant' ? textsOf(turn) : [turn.content];
+    const found = new Set(texts.flatMap(checkText));
+    for (const { name } of turn.role === 'assistant' ? turn.calls : []) {
+      if (!names.has(name)) found.add(`calls ${name}, which is not among its tools`);
+    }
+    problems.push(...[...found].map((problem) => `turn ${index + 1} ${problem}`));
+  }
   return problems;
 }
 
-function checkMessage({ role, content, train }: RowMessage, toolNames: Set<string>): string[] {
+function checkText(text: string): string[] {
   const problems: string[] = [];
-  if (cleanText(content) !== content) problems.push('holds a NUL or half of a surrogate pair');
-  if (hasControlTokens(content)) problems.push('holds a control token');
-  if (train && role !== 'assistant') problems.push(`trains on role ${role}`);
-  if (!train || role !== 'assistant') return problems;
-  const turn = parseAssistant(content);
-  if (!turn) problems.push('holds a tool call or a thought that cannot be read back');
-  for (const { name } of turn?.calls ?? []) {
-    if (!toolNames.has(name)) problems.push(`calls ${name}, which tool_json does not list`);
-  }
+  if (cleanText(text) !== text) problems.push('holds a NUL or half of a surrogate pair');
+  if (hasControlTokens(text)) problems.push('holds a control token');
+  if (hasChatTags(text)) problems.push('holds a tag of chat templates');
   return problems;
 }

@@ -1,7 +1,8 @@
-/** `manifest.json` beside exported rows: what became of every planned sample and of every rollout. */
+/** `manifest.json` beside exported rows: what they are made of, and what became of every planned sample and of every rollout. */
 
 import { z } from 'zod';
 import { renderVerdict, type Verdict } from '../domain/outcome.ts';
+import { FORMAT_NAMES } from './formats/names.ts';
 
 const count = z.number().int().min(0);
 const counts = z.record(z.string(), count);
@@ -11,23 +12,45 @@ const rowCounts = z.strictObject({
   lost: counts,
 });
 
+const usd = z.number().min(0).nullable();
+
+export const batchSchema = z.strictObject({
+  id: z.string(),
+  repository: z.string(),
+  commits: z.array(z.string()),
+  seed: z.int(),
+  teachers: z.array(
+    z.strictObject({
+      model: z.string(),
+      temperature: z.number(),
+      topP: z.number(),
+      maxTokens: count.nullable(),
+      /** USD per million tokens, as the configuration had them; null: unpriced. */
+      price: z.strictObject({ input: usd, cachedInput: usd, output: usd }).nullable(),
+    }),
+  ),
+  profile: z.string(),
+  versions: z.record(z.string(), z.string()),
+  /** All that was paid for the batch, lost and rejected work included. */
+  spent: z.strictObject({
+    calls: count,
+    inputTokens: count,
+    cachedInputTokens: count,
+    outputTokens: count,
+    costUsd: usd,
+  }),
+});
+
 export const manifestSchema = z.strictObject({
-  formatVersion: z.literal(1),
-  format: z.literal('hermes'),
+  formatVersion: z.literal(2),
+  format: z.enum(FORMAT_NAMES),
+  fileType: z.enum(['jsonl', 'parquet']),
   /** True where the scripted teacher wrote the rows: never training data. */
   simulated: z.boolean(),
-  /** What the plan was of. */
-  batch: z.strictObject({
-    id: z.string(),
-    repository: z.string(),
-    commits: z.array(z.string()),
-    seed: z.int(),
-    model: z.string(),
-  }),
-  options: z.strictObject({
-    minRecall: z.number().min(0).max(1),
-    recallMode: z.enum(['exact', 'sera']),
-  }),
+  /** What the plans were of. */
+  batches: z.array(batchSchema),
+  /** What was asked for. */
+  options: z.record(z.string(), z.json()),
   /** `planned` is the sum of all others. */
   samples: z.strictObject({
     planned: count,
@@ -40,11 +63,18 @@ export const manifestSchema = z.strictObject({
   t1: rowCounts,
   t2: rowCounts,
   files: z.array(
-    z.strictObject({ name: z.string(), rows: count, bytes: count, sha256: z.string() }),
+    z.strictObject({
+      name: z.string(),
+      kind: z.enum(['t1', 't2']),
+      rows: count,
+      bytes: count,
+      sha256: z.string(),
+    }),
   ),
 });
 
 export type DatasetManifest = z.infer<typeof manifestSchema>;
+export type BatchSummary = z.infer<typeof batchSchema>;
 export type RowCounts = z.infer<typeof rowCounts>;
 
 export const MANIFEST_NAME = 'manifest.json';
@@ -70,4 +100,8 @@ export function countVerdict(samples: DatasetManifest['samples'], verdict: Verdi
 
 export function addOne(reasons: Record<string, number>, reason: string): void {
   reasons[reason] = (reasons[reason] ?? 0) + 1;
+}
+
+export function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
 }

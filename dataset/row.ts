@@ -1,21 +1,16 @@
-/** One exported training example, in the flat Hermes form that axolotl, TRL, Unsloth and LLaMA-Factory all train alike. */
+/** What a row of any format holds beside its conversation, and how rows are written as lines. */
 
 import { z } from 'zod';
 import { canonicalJson } from '../domain/ids.ts';
+import type { Trajectory } from '../domain/trajectory.ts';
+import type { Column } from './columns.ts';
+import type { Conversation } from './conversation.ts';
+import { cleanJson, cleanText, type Json, type JsonObject } from './text.ts';
 
 const share = z.number().min(0).max(1).nullable();
 
-/** `train` is there on every message, false where the trainer shall not learn it: readers want one shape in the whole file. */
-const messageSchema = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant']),
-  content: z.string(),
-  train: z.boolean(),
-});
-
-export const rowSchema = z.strictObject({
-  messages: z.array(messageSchema).min(3),
-  /** JSON text of the tool list; not named `tools`, because trainers would add a second tool prompt for that. */
-  tool_json: z.string(),
+/** The columns that say where a row comes from; `provenance_json` is one text, so that no reader makes up a type for it. */
+export const originShape = {
   /** The sample's key. */
   instance_id: z.string().min(1),
   /** The rollout's id. */
@@ -23,25 +18,60 @@ export const rowSchema = z.strictObject({
   recall: z.strictObject({ exact: share, sera: share }),
   /** True where the scripted teacher wrote it: never training data. */
   simulated: z.boolean(),
-  provenance: z.record(z.string(), z.json()),
-});
+  provenance_json: z.string(),
+};
 
-export type RowMessage = z.infer<typeof messageSchema>;
-export type Row = z.infer<typeof rowSchema>;
-export type Json = z.infer<ReturnType<typeof z.json>>;
+export type Origin = z.infer<z.ZodObject<typeof originShape>>;
+
+/** The columns of `originShape`, for files with types. */
+export const ORIGIN_COLUMNS: Column[] = [
+  { name: 'instance_id', type: 'string' },
+  { name: 'rollout', type: 'string' },
+  {
+    name: 'recall',
+    type: {
+      struct: [
+        { name: 'exact', type: 'double' },
+        { name: 'sera', type: 'double' },
+      ],
+    },
+  },
+  { name: 'simulated', type: 'boolean' },
+  { name: 'provenance_json', type: 'string' },
+];
+
+/** One training example before any format. */
+export interface Example {
+  conversation: Conversation;
+  /** What the conversation was made of. */
+  trajectory: Trajectory;
+  origin: Origin;
+}
+
+export type Row = JsonObject;
+
+export function toOrigin(source: {
+  instanceId: string;
+  rollout: string;
+  recall: Origin['recall'] | undefined;
+  simulated: boolean;
+  provenance: Record<string, Json>;
+}): Origin {
+  return {
+    instance_id: cleanText(source.instanceId),
+    rollout: cleanText(source.rollout),
+    recall: source.recall ?? { exact: null, sera: null },
+    simulated: source.simulated,
+    provenance_json: canonicalJson(cleanJson(source.provenance)),
+  };
+}
 
 /** A row's line in a JSONL file, without the line end. Equal rows give equal bytes. */
 export function renderLine(row: Row): string {
-  const { exact, sera } = row.recall;
-  const fields = [
-    `"messages":${JSON.stringify(row.messages)}`,
-    `"tool_json":${JSON.stringify(row.tool_json)}`,
-    `"instance_id":${JSON.stringify(row.instance_id)}`,
-    `"rollout":${JSON.stringify(row.rollout)}`,
-    `"recall":{"exact":${toDecimal(exact)},"sera":${toDecimal(sera)}}`,
-    `"simulated":${row.simulated}`,
-    `"provenance":${canonicalJson(row.provenance)}`,
-  ];
+  const fields = Object.entries(row).map(
+    ([name, value]) =>
+      `${JSON.stringify(name)}:${name === 'recall' ? renderRecall(value) : JSON.stringify(value)}`,
+  );
   // Readers that split text at every line end Unicode knows would cut the row here.
   return `{${fields.join(',')}}`.replace(
     /[\u0085\u2028\u2029]/g,
@@ -49,25 +79,12 @@ export function renderLine(row: Row): string {
   );
 }
 
-/** Text that every JSON reader and tokenizer takes: no NUL, no half of a surrogate pair. */
-export function cleanText(text: string): string {
-  return text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, '\ufffd');
-}
-
-/** The same value with every string in it, keys included, cleaned. */
-export function cleanJson<T extends Json>(value: T): T;
-export function cleanJson(value: Json): Json {
-  if (typeof value === 'string') return cleanText(value);
-  if (Array.isArray(value)) return value.map((item) => cleanJson(item));
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [cleanText(key), cleanJson(item)]),
-  );
-}
-
 // --- internal ---
 
 /** `1.0`, not `1`: Arrow types a column by its first rows, and refuses 0.5 in one of integers. */
-function toDecimal(value: number | null): string {
-  return value !== null && Number.isInteger(value) ? value.toFixed(1) : String(value);
+function renderRecall(value: Json): string {
+  const { exact, sera } = value as { exact: number | null; sera: number | null };
+  const decimal = (share: number | null) =>
+    share !== null && Number.isInteger(share) ? share.toFixed(1) : String(share);
+  return `{"exact":${decimal(exact)},"sera":${decimal(sera)}}`;
 }

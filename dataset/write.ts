@@ -1,49 +1,66 @@
-/** Streams finished samples into the files of an export. */
+/** Streams finished samples into the files of an export: one reading chooses the rows, a second one writes them. */
 
-import { createHash } from 'node:crypto';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readExample, surveySamples, type Candidate, type SurveyOptions } from './candidates.ts';
 import { DatasetError, replaceFolder } from './folder.ts';
-import {
-  addOne,
-  countVerdict,
-  emptySampleCounts,
-  MANIFEST_NAME,
-  type DatasetManifest,
-  type RowCounts,
-} from './manifest.ts';
-import { renderRow, type RenderLoss } from './render.ts';
-import { renderLine } from './row.ts';
-import {
-  selectT1,
-  selectT2,
-  type FinishedSample,
-  type Selection,
-  type SelectionLoss,
-  type SelectOptions,
-} from './select.ts';
+import type { Format } from './formats/format.ts';
+import { formatOf } from './formats/formats.ts';
+import type { FormatName } from './formats/names.ts';
+import { MANIFEST_NAME, type BatchSummary, type DatasetManifest } from './manifest.ts';
+import { openLines, openParquet, type RowFile } from './row-files.ts';
+import { KINDS, type FinishedSample, type Kind } from './select.ts';
+import type { Row } from './row.ts';
+import type { Json } from './text.ts';
 
-export interface WriteOptions extends SelectOptions {
+export interface WriteOptions extends SurveyOptions {
   /** Made or replaced; it may hold nothing but an earlier export. */
   directory: string;
+  format: FormatName;
+  argumentsAs: 'object' | 'string';
+  fileType: 'jsonl' | 'parquet';
+  /** Rows of a file at most; undefined: all in one. */
+  shardRows: number | undefined;
   /** What the files say where they hold no row that tells. */
   simulated: boolean;
-  /** What the plan was of, for the manifest. */
-  batch: DatasetManifest['batch'];
-  /** Samples in the plan; those that `samples` does not bring are counted as unfinished. */
-  planned: number;
+  /** What the plans were of, for the manifest. */
+  batches: BatchSummary[];
 }
 
 /**
- * Writes `t1.jsonl`, `t2.jsonl` (`….SIMULATED.jsonl` where the scripted teacher made them) and `manifest.json`, and returns
- * the manifest. One trajectory is in memory at a time; equal input gives equal bytes. Throws DatasetError.
+ * Writes the rows of T1 and T2 (`….SIMULATED…` where the scripted teacher made them) and `manifest.json`, and returns the
+ * manifest. `samples` is asked twice; one trajectory is in memory at a time. Equal input gives equal bytes. Throws DatasetError.
  */
 export async function writeDataset(
-  samples: AsyncIterable<FinishedSample>,
+  samples: () => AsyncIterable<FinishedSample>,
   options: WriteOptions,
 ): Promise<DatasetManifest> {
+  const format = formatOf(options.format, options.argumentsAs);
+  if (options.fileType === 'parquet' && format.columns === undefined) {
+    throw new DatasetError(
+      `${format.name} is a format of JSON documents and has no columns: leave --file-type parquet out`,
+    );
+  }
   return replaceFolder(options.directory, EXPORT_FILE, async (folder) => {
-    const manifest = await writeRows(samples, folder, options);
+    const survey = await surveySamples(samples(), format, options);
+    const simulated = survey.candidates[0]?.simulated ?? options.simulated;
+    const files = await writeRows(samples(), folder, format, survey.candidates, {
+      ...options,
+      simulated,
+    });
+    const rowsOf = (kind: Kind) => survey.candidates.filter((each) => each.kind === kind).length;
+    const manifest: DatasetManifest = {
+      formatVersion: 2,
+      format: options.format,
+      fileType: options.fileType,
+      simulated,
+      batches: options.batches,
+      options: toShown(options),
+      samples: survey.samples,
+      t1: { rows: rowsOf('t1'), lost: survey.lost.t1 },
+      t2: { rows: rowsOf('t2'), lost: survey.lost.t2 },
+      files,
+    };
     const text = `${JSON.stringify(manifest, null, 2)}\n`;
     await writeFile(join(folder, MANIFEST_NAME), text, { flag: 'wx', flush: true });
     return manifest;
@@ -52,135 +69,125 @@ export async function writeDataset(
 
 // --- internal ---
 
-const EXPORT_FILE = /^(?:t[12](?:\.SIMULATED)?\.jsonl|manifest\.json)$/;
-const BUFFER_BYTES = 1 << 20;
+const EXPORT_FILE =
+  /^(?:t[12](?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|manifest\.json)$/;
+
+/** The files of one kind of rows, filled one after the other. */
+interface Shards {
+  append(id: string, render: () => Promise<Row>): Promise<void>;
+  finish(): Promise<DatasetManifest['files']>;
+  close(): Promise<void>;
+}
 
 async function writeRows(
   samples: AsyncIterable<FinishedSample>,
   folder: string,
-  { minRecall, recallMode, planned, batch, simulated: isPlannedSo }: WriteOptions,
-): Promise<DatasetManifest> {
-  const counts = emptySampleCounts(planned);
-  const t1: RowCounts = { rows: 0, lost: {} };
-  const t2: RowCounts = { rows: 0, lost: {} };
-  const origin: Origin = { simulated: undefined, rollout: '' };
-  const file1 = await openRowFile(join(folder, 't1.jsonl'));
-  const file2 = await openRowFile(join(folder, 't2.jsonl'));
+  format: Format,
+  candidates: Candidate[],
+  options: WriteOptions,
+): Promise<DatasetManifest['files']> {
+  const shards = KINDS.map((kind) => ({
+    kind,
+    files: openShards(
+      kind,
+      candidates.filter((each) => each.kind === kind),
+      folder,
+      format,
+      options,
+    ),
+  }));
   try {
     for await (const sample of samples) {
-      countVerdict(counts, sample.verdict);
-      if (counts.unfinished < 0) throw tooManySamples(planned, sample.sampleKey);
-      await writeRollout(sample, selectT1(sample), file1, t1, origin);
-      await writeRollout(sample, selectT2(sample, { minRecall, recallMode }), file2, t2, origin);
+      for (const { kind, files } of shards) {
+        const side = sample[kind];
+        if (side === undefined) continue;
+        await files.append(side.rolloutId, async () => {
+          const read = await readExample(sample, side, options);
+          if ('lost' in read) throw changedMeanwhile(side.rolloutId);
+          return format.render(read.example);
+        });
+      }
     }
-    const simulated = origin.simulated ?? isPlannedSo;
-    const files = [
-      { name: fileName('t1', simulated), rows: t1.rows, ...(await file1.finish()) },
-      { name: fileName('t2', simulated), rows: t2.rows, ...(await file2.finish()) },
-    ];
-    if (simulated) {
-      await rename(join(folder, 't1.jsonl'), join(folder, fileName('t1', true)));
-      await rename(join(folder, 't2.jsonl'), join(folder, fileName('t2', true)));
-    }
-    const options = { minRecall, recallMode };
-    return {
-      formatVersion: 1,
-      format: 'hermes',
-      simulated,
-      batch,
-      options,
-      samples: counts,
-      t1,
-      t2,
-      files,
-    };
+    const written: DatasetManifest['files'] = [];
+    for (const { files } of shards) written.push(...(await files.finish()));
+    return written;
   } finally {
-    await Promise.all([file1.close(), file2.close()]);
+    for (const { files } of shards) await files.close();
   }
 }
 
-function fileName(rollout: 't1' | 't2', simulated: boolean): string {
-  return `${rollout}${simulated ? '.SIMULATED' : ''}.jsonl`;
+/** Rows come in the order of the candidates, so one file is open at a time. */
+function openShards(
+  kind: Kind,
+  candidates: Candidate[],
+  folder: string,
+  format: Format,
+  { fileType, simulated, ...options }: WriteOptions,
+): Shards {
+  const shardRows = options.shardRows ?? Math.max(1, candidates.length);
+  const left = new Set(candidates.map(({ id }) => id));
+  const total = Math.max(1, Math.ceil(candidates.length / shardRows));
+  const files: DatasetManifest['files'] = [];
+  let current: { name: string; file: RowFile; rows: number } | undefined;
+  const begin = async () => {
+    const part =
+      options.shardRows !== undefined ? `-${padded(files.length)}-of-${padded(total)}` : '';
+    const name = `${kind}${part}${simulated ? '.SIMULATED' : ''}.${fileType}`;
+    const path = join(folder, name);
+    const file =
+      fileType === 'parquet' && format.columns !== undefined
+        ? await openParquet(path, format.columns)
+        : await openLines(path);
+    current = { name, file, rows: 0 };
+    return current;
+  };
+  const end = async () => {
+    const { name, file, rows } = current ?? (await begin());
+    files.push({ name, kind, rows, ...(await file.finish()) });
+    await file.close();
+    current = undefined;
+  };
+  return {
+    async append(id, render) {
+      if (!left.delete(id)) return;
+      const row = await render();
+      const to = current ?? (await begin());
+      await to.file.append(row);
+      to.rows += 1;
+      if (to.rows === shardRows) await end();
+    },
+    async finish() {
+      const [missing] = left;
+      if (missing !== undefined) throw changedMeanwhile(missing);
+      if (current !== undefined || files.length === 0) await end();
+      return files;
+    },
+    async close() {
+      await current?.file.close();
+    },
+  };
 }
 
-/** Who wrote the rows so far, and the first of them. */
-interface Origin {
-  simulated: boolean | undefined;
-  rollout: string;
+function padded(value: number): string {
+  return String(value).padStart(5, '0');
 }
 
-async function writeRollout(
-  sample: FinishedSample,
-  selection: Selection,
-  file: RowFile,
-  counts: RowCounts,
-  origin: Origin,
-): Promise<void> {
-  const lose = (reason: SelectionLoss | RenderLoss) => addOne(counts.lost, reason);
-  if ('lost' in selection) return lose(selection.lost);
-  const { side } = selection;
-  const trajectory = await side.trajectory().catch((cause: unknown) => {
-    throw new DatasetError(
-      `the trajectory of ${side.rolloutId} cannot be read: ${String(cause)}; look at the store with \`twinpatch doctor\``,
-      { cause },
-    );
-  });
-  const rendered = renderRow(sample, side, trajectory);
-  if ('lost' in rendered) return lose(rendered.lost);
-  if (origin.simulated === undefined) {
-    origin.simulated = side.simulated;
-    origin.rollout = side.rolloutId;
-  } else if (origin.simulated !== side.simulated) {
-    const [scripted, real] = side.simulated
-      ? [side.rolloutId, origin.rollout]
-      : [origin.rollout, side.rolloutId];
-    throw new DatasetError(
-      `${scripted} was written by the scripted teacher and ${real} by a real one: export their batches apart`,
-    );
-  }
-  await file.append(`${renderLine(rendered.row)}\n`);
-  counts.rows += 1;
-}
-
-function tooManySamples(planned: number, sampleKey: string): DatasetError {
+function changedMeanwhile(rolloutId: string): DatasetError {
   return new DatasetError(
-    `${planned} samples are planned, and ${sampleKey} is one more: is a batch named twice?`,
+    `${rolloutId} was chosen and is no longer there: something changed the batch meanwhile; export again`,
   );
 }
 
-interface RowFile {
-  append(line: string): Promise<void>;
-  /** On the disk; what was written. */
-  finish(): Promise<{ bytes: number; sha256: string }>;
-  close(): Promise<void>;
-}
-
-async function openRowFile(path: string): Promise<RowFile> {
-  const handle = await open(path, 'wx');
-  const hash = createHash('sha256');
-  let buffered: Buffer[] = [];
-  let bufferedBytes = 0;
-  let bytes = 0;
-  const flush = async () => {
-    const chunk = Buffer.concat(buffered);
-    buffered = [];
-    bufferedBytes = 0;
-    hash.update(chunk);
-    bytes += chunk.length;
-    await handle.writeFile(chunk);
-  };
+/** What was asked for, as the manifest shows it; nothing of this machine. */
+function toShown(options: WriteOptions): Record<string, Json> {
+  const { minRecall, recallMode, endStatus, conversation, argumentsAs, shardRows } = options;
   return {
-    async append(line) {
-      const chunk = Buffer.from(line);
-      buffered.push(chunk);
-      bufferedBytes += chunk.length;
-      if (bufferedBytes >= BUFFER_BYTES) await flush();
-    },
-    async finish() {
-      await flush();
-      await handle.sync();
-      return { bytes, sha256: hash.digest('hex') };
-    },
-    close: () => handle.close(),
+    minRecall,
+    recallMode,
+    endStatus,
+    chatTokens: conversation.chatTokens,
+    maskFailed: conversation.maskFailed,
+    argumentsAs,
+    shardRows: shardRows ?? null,
   };
 }

@@ -291,6 +291,8 @@ export interface Observation {
   /** What the teacher reads. */
   content: string;
   timedOut?: boolean;
+  /** The command could not be run at all: it is none, or bash could not read it. */
+  notRun?: boolean;
   /** The sandbox has written more than it may: nothing more is asked of it. */
   diskLimit?: boolean;
   /** Where the next command starts. */

@@ -101,10 +101,11 @@ export function addCost(a: number | null, b: number | null): number | null {
 }
 
 /**
- * A message of the finished conversation; `malformed` marks an assistant turn whose call was refused, not executed, `repairs`
- * names the rules that brought it into form.
+ * A message of the finished conversation. `malformed` marks an assistant turn whose call was refused, not executed, `repairs`
+ * names the rules that brought it into form; `failed` marks a tool's answer that the call itself was a mistake: no such file,
+ * text that does not occur, a command that is none.
  */
-export type Turn = Message & { malformed?: boolean; repairs?: RepairRule[] };
+export type Turn = Message & { malformed?: boolean; repairs?: RepairRule[]; failed?: boolean };
 
 /** A finished rollout as rows and readers see it. */
 export interface Trajectory {

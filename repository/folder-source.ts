@@ -23,7 +23,7 @@ const SKIPPED = new Set(['.git', '.twinpatch', 'node_modules']);
 const CONFIG_FILE = 'twinpatch.yaml';
 /** A folder with these is an export of ours, and would show one batch the answers of another. */
 const EXPORT_MANIFEST = 'manifest.json';
-const EXPORT_ROWS = /^t1(\.SIMULATED)?\.jsonl$/;
+const EXPORT_ROWS = /^t1(-\d{5}-of-\d{5})?(\.SIMULATED)?\.(jsonl|parquet)$/;
 
 interface FolderSourceOptions {
   folder: string;

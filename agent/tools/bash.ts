@@ -49,10 +49,19 @@ export async function runBash({ command }: BashArguments, context: ToolContext):
     content: renderCommand(result, commandTimeoutMs, maxObservationChars),
     timedOut: result.end === 'timed-out',
     ...(result.end === 'disk-limit' ? { diskLimit: true } : {}),
+    ...(couldNotRun(result) ? { notRun: true } : {}),
     shell: result.shell,
     durationMs: result.durationMs,
   };
 }
+
+/** By what bash says of a command that it can't execute or find, or whose syntax is wrong. */
+function couldNotRun({ end, exitCode, output }: CommandResult): boolean {
+  if (end !== 'exited') return false;
+  return exitCode === 126 || exitCode === 127 || (exitCode === 2 && SYNTAX_ERROR.test(output));
+}
+
+const SYNTAX_ERROR = /^bash: (?:-c: )?line \d+: (?:syntax error|unexpected EOF)/m;
 
 /** The output, clipped, then one bracketed line for each thing that is not as usual. */
 export function renderCommand(result: CommandResult, timeoutMs: number, maxChars: number): string {

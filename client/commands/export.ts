@@ -1,16 +1,18 @@
 /** `twinpatch export`: rows on disk. */
 
 import { Option, type Command } from '@commander-js/extra-typings';
+import { FORMAT_NAMES } from '../../dataset/formats/names.ts';
+import type { DatasetManifest } from '../../dataset/manifest.ts';
 import { CliError, EXIT } from '../errors.ts';
 import { type Io, note, print, printJson } from '../output.ts';
-import { parseShare, JSON_OPTION, STORE_OPTION } from '../options.ts';
+import { parseCount, parseShare, JSON_OPTION, STORE_OPTION } from '../options.ts';
 import { ACCEPTED_RECALL } from '../yield.ts';
 
 export function registerExport(program: Command, io: Io): void {
   program
     .command('export')
-    .argument('[batch]')
-    .description('write the rows of a batch: t1.jsonl, t2.jsonl and a manifest')
+    .argument('[batches...]')
+    .description('write the rows of batches: T1, T2 and a manifest')
     .option('--min-recall <share>', 'least recall of a T2 row', parseShare, ACCEPTED_RECALL)
     .addOption(
       new Option('--recall-mode <mode>', 'recall that --min-recall means')
@@ -18,44 +20,67 @@ export function registerExport(program: Command, io: Io): void {
         .default('exact' as const),
     )
     .addOption(
-      new Option('--format <format>', 'form of the rows')
-        .choices(['hermes'] as const)
+      new Option('--format <format>', 'form of the rows, see docs/datasets.md')
+        .choices(FORMAT_NAMES)
         .default('hermes' as const),
     )
+    .addOption(
+      new Option('--arguments <type>', 'how openai rows hold the arguments of calls')
+        .choices(['object', 'string'] as const)
+        .default('object' as const),
+    )
+    .addOption(
+      new Option('--file-type <type>', 'type of the files')
+        .choices(['jsonl', 'parquet'] as const)
+        .default('jsonl' as const),
+    )
+    .option('--shard-rows <n>', 'rows of a file at most', parseCount)
+    .addOption(
+      new Option(
+        '--chat-tokens <policy>',
+        'what chat-template tokens in tool output and prompts do: they cost the row, or get a space inside',
+      )
+        .choices(['drop', 'escape'] as const)
+        .default('drop' as const),
+    )
+    .option('--mask-failed', 'train on no reply whose call failed by its own fault')
     .option('--out <folder>', 'folder to write (default: out/BATCH)')
     .option('--check', 'read the rows back and verify each')
     .option(...STORE_OPTION)
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers --out data/headers --check',
+      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers cookies --out data/web --format openai --check\n  $ twinpatch export headers --file-type parquet --shard-rows 5000',
     )
-    .action(async (name, options) => {
+    .action(async (names, options) => {
       const { resolve } = await import('node:path');
-      const { openSession, requireBatch } = await import('../session.ts');
-      const { exportBatch } = await import('../export-batch.ts');
+      const { openSession, requireBatches } = await import('../session.ts');
+      const { exportBatches } = await import('../export-batch.ts');
       const { store } = await openSession(io, options);
-      const batch = await requireBatch(store, name);
-      const folder = resolve(io.cwd, options.out ?? `out/${batch.id}`);
-      const { manifest, problems } = await exportBatch(store, batch, folder, options);
+      const batches = await requireBatches(store, names);
+      const name = batches.map(({ id }) => id).join('+');
+      const folder = resolve(io.cwd, options.out ?? `out/${name}`);
+      const { manifest, problems } = await exportBatches(store, batches, folder, options);
       if (options.json) await printJson(io, { ...manifest, directory: folder });
-      else {
-        for (const file of manifest.files)
-          await print(io, `${resolve(folder, file.name)}  ${file.rows} rows`);
-        for (const [rollout, counts] of [
-          ['t1', manifest.t1],
-          ['t2', manifest.t2],
-        ] as const) {
-          const lost = Object.entries(counts.lost).map(([reason, count]) => `${reason} ${count}`);
-          if (lost.length > 0) await print(io, `left out of ${rollout}: ${lost.join(', ')}`);
-        }
-        if (manifest.simulated)
-          await print(io, 'SIMULATED: made by the scripted teacher, must not be used for training');
-      }
+      else await printManifest(io, manifest, folder);
       for (const problem of problems) await note(io, problem);
       if (problems.length > 0)
         throw new CliError(EXIT.failed, `${problems.length} rows do not pass the check`);
       if (options.check === true && options.json !== true)
         await print(io, 'every row passes the check');
     });
+}
+
+// --- internal ---
+
+async function printManifest(io: Io, manifest: DatasetManifest, folder: string): Promise<void> {
+  const { join } = await import('node:path');
+  for (const file of manifest.files)
+    await print(io, `${join(folder, file.name)}  ${file.rows} rows`);
+  for (const kind of ['t1', 't2'] as const) {
+    const lost = Object.entries(manifest[kind].lost).map(([reason, count]) => `${reason} ${count}`);
+    if (lost.length > 0) await print(io, `left out of ${kind}: ${lost.join(', ')}`);
+  }
+  if (manifest.simulated)
+    await print(io, 'SIMULATED: made by the scripted teacher, must not be used for training');
 }

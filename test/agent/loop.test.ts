@@ -42,6 +42,26 @@ async function rollout(
 
 const neverAborts = new AbortController().signal;
 
+describe('a call that was a mistake', () => {
+  test('is marked in the trajectory, and a command that ran and failed is none', async () => {
+    const { go, journal, plan } = await rollout([
+      bash('no-such-command'),
+      bash('false'),
+      editor({ command: 'str_replace', path: 'a.py', old_str: 'nowhere', new_str: '2' }),
+      bash('ls'),
+      submit,
+    ]);
+    await go();
+    const answers = toTrajectory(plan, journal.entries).turns.filter(({ role }) => role === 'tool');
+    expect(answers.map(({ failed = false }) => failed).slice(0, 4)).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+  });
+});
+
 describe('submitting', () => {
   test('shows the whole change for review first, and ends at the second call', async () => {
     const { go, contents, teacher } = await rollout([

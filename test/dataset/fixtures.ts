@@ -42,15 +42,32 @@ export function side(id: string, change: Partial<RolloutSide> = {}): RolloutSide
     status: 'submitted',
     simulated: false,
     trajectory: () => Promise.resolve(shortTrajectory),
+    patch: () => Promise.resolve(PATCH),
     provenance: { model: 'glm-4.6' },
     ...change,
   };
 }
 
+/** Changes one line of `http/headers.py`. */
+export const PATCH = `diff --git a/http/headers.py b/http/headers.py
+--- a/http/headers.py
++++ b/http/headers.py
+@@ -3,1 +3,1 @@
+-    return value
++    return value.strip()
+`;
+
 /** A verified sample with both rollouts. */
 export function sample(key: string, change: Partial<FinishedSample> = {}): FinishedSample {
   return {
     sampleKey: key,
+    target: {
+      repository: 'web',
+      file: 'http/headers.py',
+      name: 'parse_header',
+      startLine: 1,
+      endLine: 9,
+    },
     verdict: { kind: 'verified' },
     recall: { exact: 0.75, sera: 1 },
     selfCheck: 'yes',

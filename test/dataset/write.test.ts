@@ -14,11 +14,23 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkDataset } from '../../dataset/check.ts';
+import { FORMAT_NAMES } from '../../dataset/formats/names.ts';
 import type { FinishedSample } from '../../dataset/select.ts';
-import { writeDataset } from '../../dataset/write.ts';
+import { DEFAULT_CONVERSATION } from '../../dataset/conversation.ts';
+import type { BatchSummary } from '../../dataset/manifest.ts';
+import { writeDataset, type WriteOptions } from '../../dataset/write.ts';
 import { answer, call, opening, sample, side, stream, trajectory } from './fixtures.ts';
 
-const BATCH = { id: 'b', repository: 'r', commits: ['c1'], seed: 7, model: 'm' };
+const BATCH: BatchSummary = {
+  id: 'b',
+  repository: 'r',
+  commits: ['c1'],
+  seed: 7,
+  teachers: [{ model: 'm', temperature: 0.6, topP: 1, maxTokens: null, price: null }],
+  profile: 'swe-agent',
+  versions: { twinpatch: '0.1.0' },
+  spent: { calls: 9, inputTokens: 9, cachedInputTokens: 0, outputTokens: 9, costUsd: null },
+};
 
 let home: string;
 let directory: string;
@@ -28,20 +40,25 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true }));
 
-function write(
-  samples: FinishedSample[],
-  planned = samples.length,
-  minRecall = 0.5,
-  simulated = false,
-) {
-  return writeDataset(stream(samples), {
+function write(samples: FinishedSample[], change: Partial<WriteOptions> = {}) {
+  return writeDataset(() => stream(samples), toOptions({ planned: samples.length, ...change }));
+}
+
+function toOptions(change: Partial<WriteOptions> & { planned: number }): WriteOptions {
+  return {
     directory,
-    simulated,
-    batch: BATCH,
-    planned,
-    minRecall,
+    simulated: false,
+    batches: [BATCH],
+    minRecall: 0.5,
     recallMode: 'exact',
-  });
+    endStatus: ['submitted'],
+    conversation: DEFAULT_CONVERSATION,
+    format: 'hermes',
+    argumentsAs: 'object',
+    fileType: 'jsonl',
+    shardRows: undefined,
+    ...change,
+  };
 }
 
 async function readRows(name: string): Promise<string[]> {
@@ -77,7 +94,7 @@ const mixed = [
 
 describe('writeDataset', () => {
   test('accounts for every planned sample and every rollout, and its own check agrees', async () => {
-    const manifest = await write(mixed, 12);
+    const manifest = await write(mixed, { planned: 12 });
     expect(manifest.samples).toEqual({
       planned: 12,
       verified: 5,
@@ -115,21 +132,13 @@ describe('writeDataset', () => {
   });
 
   test('the threshold itself is enough, and the other measure can be asked for', async () => {
-    expect((await write([sample('s1')], 1, 0.75)).t2.rows).toBe(1);
-    expect((await write([sample('s1')], 1, 0.76)).t2.rows).toBe(0);
-    const options = {
-      directory,
-      simulated: false,
-      batch: BATCH,
-      planned: 1,
-      minRecall: 1,
-      recallMode: 'sera',
-    } as const;
-    expect((await writeDataset(stream([sample('s1')]), options)).t2.rows).toBe(1);
+    expect((await write([sample('s1')], { minRecall: 0.75 })).t2.rows).toBe(1);
+    expect((await write([sample('s1')], { minRecall: 0.76 })).t2.rows).toBe(0);
+    expect((await write([sample('s1')], { minRecall: 1, recallMode: 'sera' })).t2.rows).toBe(1);
   });
 
   test('is marked simulated where the scripted teacher gave no row at all', async () => {
-    const { simulated, files } = await write([], 2, 0.5, true);
+    const { simulated, files } = await write([], { planned: 2, simulated: true });
     expect(simulated).toBe(true);
     expect(files.map(({ name }) => name)).toEqual(['t1.SIMULATED.jsonl', 't2.SIMULATED.jsonl']);
     expect(await checkDataset(directory)).toEqual([]);
@@ -153,6 +162,48 @@ describe('writeDataset', () => {
     expect(await write(mixed)).toEqual(first);
     expect((await readdir(directory)).sort()).toEqual(['manifest.json', 't1.jsonl', 't2.jsonl']);
     expect(await readdir(home)).toEqual(['out']);
+  });
+
+  test('cuts the rows into shards that hold each of them once, in order', async () => {
+    const samples = ['s1', 's2', 's3', 's4', 's5'].map((key) => sample(key));
+    const { files } = await write(samples, { shardRows: 2 });
+    expect(files.filter(({ kind }) => kind === 't2').map(({ name, rows }) => [name, rows])).toEqual(
+      [
+        ['t2-00000-of-00003.jsonl', 2],
+        ['t2-00001-of-00003.jsonl', 2],
+        ['t2-00002-of-00003.jsonl', 1],
+      ],
+    );
+    expect(await readRows('t2-00001-of-00003.jsonl')).toEqual(['s3', 's4']);
+    expect(await checkDataset(directory)).toEqual([]);
+  });
+
+  test.each(FORMAT_NAMES)('writes %s, and its own check agrees', async (format) => {
+    const { t2 } = await write(mixed, { format, planned: 12 });
+    expect(t2.rows).toBe(2);
+    expect(await checkDataset(directory)).toEqual([]);
+  });
+
+  test('writes Parquet that its own check reads, again to the same bytes', async () => {
+    const { files } = await write(mixed, { fileType: 'parquet', shardRows: 3 });
+    expect(files.map(({ name, rows }) => [name, rows])).toEqual([
+      ['t1-00000-of-00002.parquet', 3],
+      ['t1-00001-of-00002.parquet', 2],
+      ['t2-00000-of-00001.parquet', 2],
+    ]);
+    expect(await checkDataset(directory)).toEqual([]);
+    expect((await write(mixed, { fileType: 'parquet', shardRows: 3 })).files).toEqual(files);
+    await expect(write(mixed, { fileType: 'parquet', format: 'atif' })).rejects.toThrow(
+      'atif is a format of JSON documents',
+    );
+  });
+
+  test('says so when a sample goes between the reading that chooses and the one that writes', async () => {
+    let reading = 0;
+    const samples = () => stream((reading += 1) === 1 ? mixed : mixed.slice(1));
+    await expect(writeDataset(samples, toOptions({ planned: 12 }))).rejects.toThrow(
+      'headers/s1/rollout-1.1 was chosen and is no longer there',
+    );
   });
 
   test('refuses to mix scripted with real rollouts, and leaves the earlier export alone', async () => {
@@ -207,13 +258,17 @@ describe('writeDataset', () => {
   });
 
   test('refuses more samples than are planned', async () => {
-    await expect(write([sample('s1'), sample('s1')], 1)).rejects.toThrow('s1 is one more');
+    await expect(write([sample('s1'), sample('s1')], { planned: 1 })).rejects.toThrow(
+      's1 is one more',
+    );
   });
 
   test('an export that died between its two renames is there again, and is replaced as usual', async () => {
     await write([sample('s1')]);
     await rename(directory, `${directory}.twinpatch-replaced`);
-    await expect(write([sample('s1'), sample('s2')], 1)).rejects.toThrow('s2 is one more');
+    await expect(write([sample('s1'), sample('s2')], { planned: 1 })).rejects.toThrow(
+      's2 is one more',
+    );
     expect(await readRows('t1.jsonl')).toEqual(['s1']);
     await write([sample('s2')]);
     expect(await readRows('t1.jsonl')).toEqual(['s2']);
