@@ -94,8 +94,7 @@ export async function* readParquet(path: string, columns: Column[]): AsyncGenera
       const rowEnd = rowStart + Number(num_rows);
       for (const row of await parquetReadObjects({ file, metadata, rowStart, rowEnd })) {
         const read = columns.map(({ name, type }) => [name, fromTyped(row[name] as Json, type)]);
-        // A recall that is not known is null, and no column that is missing.
-        yield { ...Object.fromEntries(read), recall: row['recall'] as Json };
+        yield Object.fromEntries(read);
       }
       rowStart = rowEnd;
     }

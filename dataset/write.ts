@@ -3,6 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readExample, surveySamples, type Candidate, type SurveyOptions } from './candidates.ts';
+import { renderCard, renderServing } from './card.ts';
 import { DatasetError, replaceFolder } from './folder.ts';
 import type { Format } from './formats/format.ts';
 import { formatOf } from './formats/formats.ts';
@@ -10,8 +11,9 @@ import type { FormatName } from './formats/names.ts';
 import { MANIFEST_NAME, type BatchSummary, type DatasetManifest } from './manifest.ts';
 import { openLines, openParquet, type RowFile } from './row-files.ts';
 import { KINDS, type FinishedSample, type Kind } from './select.ts';
-import type { Row } from './row.ts';
+import type { Example, Row } from './row.ts';
 import type { Json } from './text.ts';
+import { renderTraining } from './training.ts';
 
 export interface WriteOptions extends SurveyOptions {
   /** Made or replaced; it may hold nothing but an earlier export. */
@@ -28,8 +30,8 @@ export interface WriteOptions extends SurveyOptions {
 }
 
 /**
- * Writes the rows of T1 and T2 (`….SIMULATED…` where the scripted teacher made them) and `manifest.json`, and returns the
- * manifest. `samples` is asked twice; one trajectory is in memory at a time. Equal input gives equal bytes. Throws DatasetError.
+ * Writes the rows of T1 and T2 (`….SIMULATED…` where the scripted teacher made them), `manifest.json`, a card, how to serve a
+ * model, and configurations of trainers; returns the manifest. `samples` is asked twice; one trajectory is in memory at a time. Equal input gives equal bytes. Throws DatasetError.
  */
 export async function writeDataset(
   samples: () => AsyncIterable<FinishedSample>,
@@ -44,7 +46,7 @@ export async function writeDataset(
   return replaceFolder(options.directory, EXPORT_FILE, async (folder) => {
     const survey = await surveySamples(samples(), format, options);
     const simulated = survey.candidates[0]?.simulated ?? options.simulated;
-    const files = await writeRows(samples(), folder, format, survey.candidates, {
+    const written = await writeRows(samples(), folder, format, survey.candidates, {
       ...options,
       simulated,
     });
@@ -59,10 +61,16 @@ export async function writeDataset(
       samples: survey.samples,
       t1: { rows: rowsOf('t1'), lost: survey.lost.t1 },
       t2: { rows: rowsOf('t2'), lost: survey.lost.t2 },
-      files,
+      files: written.files,
     };
-    const text = `${JSON.stringify(manifest, null, 2)}\n`;
-    await writeFile(join(folder, MANIFEST_NAME), text, { flag: 'wx', flush: true });
+    const beside = {
+      [MANIFEST_NAME]: `${JSON.stringify(manifest, null, 2)}\n`,
+      'README.md': renderCard(manifest, format.columns),
+      ...(written.first && { 'SERVING.md': renderServing(format, written.first) }),
+      ...renderTraining(manifest),
+    };
+    for (const [name, text] of Object.entries(beside))
+      await writeFile(join(folder, name), text, { flag: 'wx', flush: true });
     return manifest;
   });
 }
@@ -70,7 +78,7 @@ export async function writeDataset(
 // --- internal ---
 
 const EXPORT_FILE =
-  /^(?:t[12](?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|manifest\.json)$/;
+  /^(?:t[12](?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|(?:manifest|dataset_info)\.json|README\.md|SERVING\.md|(?:axolotl|llama_factory)\.yaml|(?:trl|unsloth)_sft\.py)$/;
 
 /** The files of one kind of rows, filled one after the other. */
 interface Shards {
@@ -85,7 +93,8 @@ async function writeRows(
   format: Format,
   candidates: Candidate[],
   options: WriteOptions,
-): Promise<DatasetManifest['files']> {
+): Promise<{ files: DatasetManifest['files']; first: Example | undefined }> {
+  let first: Example | undefined;
   const shards = KINDS.map((kind) => ({
     kind,
     files: openShards(
@@ -104,13 +113,14 @@ async function writeRows(
         await files.append(side.rolloutId, async () => {
           const read = await readExample(sample, side, options);
           if ('lost' in read) throw changedMeanwhile(side.rolloutId);
+          first ??= read.example;
           return format.render(read.example);
         });
       }
     }
     const written: DatasetManifest['files'] = [];
     for (const { files } of shards) written.push(...(await files.finish()));
-    return written;
+    return { files: written, first };
   } finally {
     for (const { files } of shards) await files.close();
   }

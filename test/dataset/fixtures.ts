@@ -1,4 +1,7 @@
+import { DEFAULT_CONVERSATION } from '../../dataset/conversation.ts';
+import type { BatchSummary } from '../../dataset/manifest.ts';
 import type { FinishedSample, RolloutSide } from '../../dataset/select.ts';
+import type { WriteOptions } from '../../dataset/write.ts';
 import type { ToolSchema, Trajectory, Turn } from '../../domain/trajectory.ts';
 
 export const bash: ToolSchema = {
@@ -80,4 +83,41 @@ export function sample(key: string, change: Partial<FinishedSample> = {}): Finis
 
 export async function* stream(samples: FinishedSample[]): AsyncGenerator<FinishedSample> {
   for (const item of samples) yield await Promise.resolve(item);
+}
+
+export const BATCH: BatchSummary = {
+  id: 'b',
+  repository: 'web',
+  commits: ['c1'],
+  seed: 7,
+  teachers: [
+    {
+      model: 'glm-4.6',
+      temperature: 0.6,
+      topP: 1,
+      maxTokens: null,
+      price: { input: 0.6, cachedInput: 0.11, output: 2.2 },
+    },
+  ],
+  profile: 'swe-agent',
+  versions: { twinpatch: '0.1.0' },
+  spent: { calls: 9, inputTokens: 900, cachedInputTokens: 800, outputTokens: 90, costUsd: 1.5 },
+};
+
+export function optionsOf(
+  change: Partial<WriteOptions> & Pick<WriteOptions, 'directory' | 'planned'>,
+): WriteOptions {
+  return {
+    simulated: false,
+    batches: [BATCH],
+    minRecall: 0.5,
+    recallMode: 'exact',
+    endStatus: ['submitted'],
+    conversation: DEFAULT_CONVERSATION,
+    format: 'hermes',
+    argumentsAs: 'object',
+    fileType: 'jsonl',
+    shardRows: undefined,
+    ...change,
+  };
 }

@@ -247,7 +247,6 @@ describe('a row', () => {
       'tool_json',
       'instance_id',
       'rollout',
-      'recall',
       'simulated',
       'provenance_json',
     ]);
@@ -261,7 +260,9 @@ describe('a row', () => {
         { role: 'assistant', train: true },
       ],
     });
-    expect(renderLine(row)).toContain('"recall":{"exact":0.75,"sera":1.0}');
+    expect(JSON.parse(row['provenance_json'] as string)).toMatchObject({
+      recall: { exact: 0.75, sera: 1 },
+    });
     expect(checkRow(row, formatOf('hermes'))).toEqual([]);
   });
 

@@ -37,6 +37,8 @@ describe('twinpatch demo in an empty folder', () => {
   it('writes rows that are marked as simulated and pass the check', async () => {
     const { rows, dataset } = summaryOf(first);
     expect(readdirSync(dataset).sort()).toEqual([
+      'README.md',
+      'SERVING.md',
       'manifest.json',
       't1.SIMULATED.jsonl',
       't2.SIMULATED.jsonl',
