@@ -43,7 +43,7 @@ rollout; recall is the share of T1's changed lines that T2's patch contains.`,
         batch.seed,
       ]),
     ),
-    'Every row has its own `provenance_json`: commit, file, function, instruction, image, teacher, sampling, limits, versions, cost, recall. The licence of the repositories holds for the code in the rows.',
+    'Every row has its own `recall` and `provenance`: commit, file, function, instruction, image, teacher, sampling, limits, versions, cost. The licence of the repositories holds for the code in the rows.',
     '## What it cost',
     renderCosts(manifest),
     '## What was left out',
@@ -84,7 +84,7 @@ const PARSERS: Record<string, string> = {
 };
 
 function renderHeader(
-  { batches, format, fileType, files }: DatasetManifest,
+  { batches, fileType, files }: DatasetManifest,
   columns: Column[] | undefined,
   title: string,
 ): string {
@@ -93,7 +93,7 @@ function renderHeader(
     return `- config_name: ${kind}\n  data_files:\n${names.map((name) => `  - ${JSON.stringify(name)}\n`).join('')}`;
   });
   const features =
-    columns === undefined || (format === 'openai' && fileType === 'jsonl')
+    columns === undefined || fileType === 'jsonl'
       ? ''
       : `dataset_info:\n${KINDS.map((kind) => `- config_name: ${kind}\n  features:\n${renderFeatures(columns)}`).join('')}`;
   const models = [

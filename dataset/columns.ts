@@ -12,6 +12,7 @@ export interface Column {
 export type ColumnType =
   | 'string'
   | 'boolean'
+  | 'number'
   | 'json'
   | { list: ColumnType }
   | { struct: Column[] };
@@ -66,13 +67,14 @@ export function renderFeatures(columns: Column[], indent = '  '): string {
 
 // --- internal ---
 
-const DTYPES = { string: 'string', boolean: 'bool', json: 'string' } as const;
+const DTYPES = { string: 'string', boolean: 'bool', number: 'float64', json: 'string' } as const;
 
 function toElements({ name, type }: Column): SchemaElement[] {
   const repetition_type = 'OPTIONAL' as const;
   if (type === 'string' || type === 'json')
     return [{ name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type }];
   if (type === 'boolean') return [{ name, type: 'BOOLEAN', repetition_type }];
+  if (type === 'number') return [{ name, type: 'DOUBLE', repetition_type }];
   if ('list' in type) {
     return [
       { name, num_children: 1, converted_type: 'LIST', repetition_type },

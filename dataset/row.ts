@@ -1,24 +1,35 @@
 /** What a row of any format holds beside its conversation, and how rows are written as lines. */
 
 import { z } from 'zod';
-import { canonicalJson } from '../domain/ids.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
 import type { Column } from './columns.ts';
 import type { Conversation } from './conversation.ts';
-import { cleanJson, cleanText, type Json, type JsonObject } from './text.ts';
+import { cleanJson, cleanText, type Json, type JsonObject, parseJsonObject } from './text.ts';
 
-/**
- * The columns that say where a row comes from. What may be null or differ from batch to batch, recall included, is in the one
- * text of `provenance_json`: a reader types a column by its first rows, and fails at a later one of another type.
- */
+/** Fields that differ from batch to batch; where a file has types they are one JSON text, so that every batch fits. */
+const provenance = z.union([
+  z.record(z.string(), z.json()),
+  z.string().transform((text, context) => {
+    const read = parseJsonObject(text);
+    if (read === undefined) context.addIssue({ code: 'custom', message: 'is no JSON object' });
+    return read ?? z.NEVER;
+  }),
+]);
+
+/** The columns that say where a row comes from. */
 export const originShape = {
   /** The sample's key. */
   instance_id: z.string().min(1),
   /** The rollout's id. */
   rollout: z.string().min(1),
+  /** Of the sample; null where nothing counts, and in a T1 without a second rollout. */
+  recall: z.object({
+    exact: z.number().nullable().default(null),
+    sera: z.number().nullable().default(null),
+  }),
   /** True where the scripted teacher wrote it: never training data. */
   simulated: z.boolean(),
-  provenance_json: z.string(),
+  provenance,
 };
 
 export type Origin = z.infer<z.ZodObject<typeof originShape>>;
@@ -27,8 +38,17 @@ export type Origin = z.infer<z.ZodObject<typeof originShape>>;
 export const ORIGIN_COLUMNS: Column[] = [
   { name: 'instance_id', type: 'string' },
   { name: 'rollout', type: 'string' },
+  {
+    name: 'recall',
+    type: {
+      struct: [
+        { name: 'exact', type: 'number' },
+        { name: 'sera', type: 'number' },
+      ],
+    },
+  },
   { name: 'simulated', type: 'boolean' },
-  { name: 'provenance_json', type: 'string' },
+  { name: 'provenance', type: 'json' },
 ];
 
 /** One training example before any format. */
@@ -51,11 +71,9 @@ export function toOrigin(source: {
   return {
     instance_id: cleanText(source.instanceId),
     rollout: cleanText(source.rollout),
+    recall: source.recall ?? { exact: null, sera: null },
     simulated: source.simulated,
-    provenance_json: canonicalJson({
-      ...cleanJson(source.provenance),
-      recall: source.recall ?? { exact: null, sera: null },
-    }),
+    provenance: cleanJson(source.provenance),
   };
 }
 

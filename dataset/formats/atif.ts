@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { ConversationTurn, Reply } from '../conversation.ts';
 import { originShape, type Origin, type Row } from '../row.ts';
-import { isJsonObject, type Json, type JsonObject } from '../text.ts';
+import { isJsonObject, type Json } from '../text.ts';
 import { readAs, RowError, toolsSchema, type Format } from './format.ts';
 
 export const atif: Format = {
@@ -74,8 +74,7 @@ const documentSchema = z.strictObject({
   extra: z.strictObject(originShape),
 });
 
-function agentOf({ provenance_json }: Origin): { version: string; model_name?: string } {
-  const provenance = JSON.parse(provenance_json) as JsonObject;
+function agentOf({ provenance }: Origin): { version: string; model_name?: string } {
   const versions = isJsonObject(provenance['versions']) ? provenance['versions'] : {};
   const model = provenance['model'];
   return {

@@ -33,6 +33,19 @@ describe('beside the rows', () => {
         { config_name: 't1', data_files: ['t1.jsonl'] },
         { config_name: 't2', data_files: ['t2.jsonl'] },
       ],
+    });
+    expect(text).toContain('| 3 | `t1.jsonl` |');
+    expect(text).toContain('| below-min-recall | 0 | 3 |');
+    expect(text).toContain('Of 4 samples 3 have ended.');
+    expect(text).toContain('glm-4.6 (temperature 0.6, top-p 1; USD per million tokens: 0.6 in,');
+    expect(text).toContain('| 800 | 90 | 1.5000 |');
+    expect(text).toContain('Each of the 3 rows cost $0.5000.');
+  });
+
+  test('the card of typed files names their columns, so that no loader guesses them', async () => {
+    const files = await written({ fileType: 'parquet' });
+    const [, header] = files.get('README.md')!.split(/^---$/m);
+    expect(parse(header!)).toMatchObject({
       dataset_info: [
         {
           config_name: 't1',
@@ -41,19 +54,14 @@ describe('beside the rows', () => {
             { name: 'tool_json', dtype: 'string' },
             {},
             {},
+            { name: 'recall', struct: [{ name: 'exact', dtype: 'float64' }, {}] },
             { name: 'simulated', dtype: 'bool' },
-            {},
+            { name: 'provenance', dtype: 'string' },
           ],
         },
         {},
       ],
     });
-    expect(text).toContain('| 3 | `t1.jsonl` |');
-    expect(text).toContain('| below-min-recall | 0 | 3 |');
-    expect(text).toContain('Of 4 samples 3 have ended.');
-    expect(text).toContain('glm-4.6 (temperature 0.6, top-p 1; USD per million tokens: 0.6 in,');
-    expect(text).toContain('| 800 | 90 | 1.5000 |');
-    expect(text).toContain('Each of the 3 rows cost $0.5000.');
   });
 
   test('SERVING.md has the very system message of the rows, whatever it holds', async () => {

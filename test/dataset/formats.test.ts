@@ -247,11 +247,14 @@ describe('a row', () => {
       'tool_json',
       'instance_id',
       'rollout',
+      'recall',
       'simulated',
-      'provenance_json',
+      'provenance',
     ]);
     expect(row).toMatchObject({
       instance_id: 's1',
+      recall: { exact: 0.75, sera: 1 },
+      provenance: { commit: 'abc' },
       messages: [
         { role: 'system', train: false },
         { role: 'user', train: false },
@@ -259,9 +262,6 @@ describe('a row', () => {
         { role: 'user', train: false },
         { role: 'assistant', train: true },
       ],
-    });
-    expect(JSON.parse(row['provenance_json'] as string)).toMatchObject({
-      recall: { exact: 0.75, sera: 1 },
     });
     expect(checkRow(row, formatOf('hermes'))).toEqual([]);
   });
