@@ -1,12 +1,11 @@
 /** Reads an export again and says what a trainer would stumble over. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { textsOf, type Conversation } from './conversation.ts';
 import { RowError, type Format } from './formats/format.ts';
 import { formatOf } from './formats/formats.ts';
-import { MANIFEST_NAME, manifestSchema, sum, type DatasetManifest } from './manifest.ts';
+import { MANIFEST_NAME, readManifest, sum, type DatasetManifest } from './manifest.ts';
 import { hashFile, readLines, readParquet } from './row-files.ts';
 import { cleanText, hasChatTags, hasControlTokens } from './text.ts';
 
@@ -53,16 +52,6 @@ export function checkRow(row: unknown, format: Format, alsoCheck: RowCheck = () 
 
 /** A file with more than this is broken as a whole; reading stops there. */
 const MAX_PROBLEMS = 100;
-
-async function readManifest(directory: string): Promise<DatasetManifest | { problem: string }> {
-  try {
-    const value: unknown = JSON.parse(await readFile(join(directory, MANIFEST_NAME), 'utf8'));
-    return manifestSchema.parse(value);
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    return { problem: `cannot be read, so this is no export: ${reason}` };
-  }
-}
 
 function checkSums({ samples, t1, t2, files }: DatasetManifest): string[] {
   const { planned, verified, unverifiable, held, infrastructure, unfinished } = samples;

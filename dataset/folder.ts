@@ -8,20 +8,23 @@ export class DatasetError extends Error {
   override readonly name = 'DatasetError';
 }
 
+/** What in a folder with these names must not be lost, in words; undefined where all of it may be. */
+export type FindForeign = (folder: string, names: string[]) => Promise<string | undefined>;
+
 /**
  * Lets `fill` write files, on the disk when it returns, into a new folder that then becomes `directory`; where `fill` throws,
- * all stays as it was. A link stays, and what it points to is replaced. Throws DatasetError where `directory` holds a file
- * whose name is not one of `ours`, and where it can't be made.
+ * all stays as it was. A link stays, and what it points to is replaced. Throws DatasetError where `findForeign` names something in
+ * `directory` that must not be lost, and where it can't be made.
  */
 export async function replaceFolder<T>(
   directory: string,
-  ours: RegExp,
+  findForeign: FindForeign,
   fill: (folder: string) => Promise<T>,
 ): Promise<T> {
   const path = await followLinks(resolve(directory));
   const partial = `${path}.twinpatch-partial`;
   await recoverReplaced(path);
-  await refuseForeignFiles(path, ours);
+  await refuseForeignFiles(path, findForeign);
   await rm(partial, { recursive: true, force: true });
   await makeFolder(partial).catch((cause: Error) => {
     throw new DatasetError(`${path} can't be made (${cause.message}): choose another folder`, {
@@ -32,7 +35,7 @@ export async function replaceFolder<T>(
     const result = await fill(partial);
     await syncFolder(partial);
     // The export may have taken an hour: somebody can have put a file there meanwhile.
-    await refuseForeignFiles(path, ours);
+    await refuseForeignFiles(path, findForeign);
     await swap(path, partial);
     return result;
   } finally {
@@ -83,7 +86,7 @@ async function recoverReplaced(path: string): Promise<void> {
   else await rename(replacedName(path), path).catch(ignoreMissing);
 }
 
-async function refuseForeignFiles(path: string, ours: RegExp): Promise<void> {
+async function refuseForeignFiles(path: string, findForeign: FindForeign): Promise<void> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw new DatasetError(
@@ -91,10 +94,10 @@ async function refuseForeignFiles(path: string, ours: RegExp): Promise<void> {
       { cause: error },
     );
   });
-  const foreign = names.find((name) => !ours.test(name));
+  const foreign = names.length === 0 ? undefined : await findForeign(path, names);
   if (foreign === undefined) return;
   throw new DatasetError(
-    `${path} holds ${foreign}, which is not of an export and would be lost: choose an empty or a new folder`,
+    `${path} holds ${foreign}, which would be lost: choose an empty or a new folder`,
   );
 }
 

@@ -1,5 +1,7 @@
 /** `manifest.json` beside exported rows: what they are made of, and what became of every planned sample and of every rollout. */
 
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { renderVerdict, type Verdict } from '../domain/outcome.ts';
 import { FORMAT_NAMES } from './formats/names.ts';
@@ -78,6 +80,19 @@ export type BatchSummary = z.infer<typeof batchSchema>;
 export type RowCounts = z.infer<typeof rowCounts>;
 
 export const MANIFEST_NAME = 'manifest.json';
+
+/** The manifest of an export folder, or why it is none. */
+export async function readManifest(
+  directory: string,
+): Promise<DatasetManifest | { problem: string }> {
+  try {
+    const value: unknown = JSON.parse(await readFile(join(directory, MANIFEST_NAME), 'utf8'));
+    return manifestSchema.parse(value);
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    return { problem: `cannot be read, so this is no export: ${reason}` };
+  }
+}
 
 /** Counts of samples before the first of `planned` has been seen. */
 export function emptySampleCounts(planned: number): DatasetManifest['samples'] {

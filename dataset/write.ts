@@ -4,11 +4,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readExample, surveySamples, type Candidate, type SurveyOptions } from './candidates.ts';
 import { renderCard, renderServing } from './card.ts';
-import { DatasetError, replaceFolder } from './folder.ts';
+import { DatasetError, type FindForeign, replaceFolder } from './folder.ts';
 import type { Format } from './formats/format.ts';
 import { formatOf } from './formats/formats.ts';
 import type { FormatName } from './formats/names.ts';
-import { MANIFEST_NAME, type BatchSummary, type DatasetManifest } from './manifest.ts';
+import {
+  MANIFEST_NAME,
+  type BatchSummary,
+  type DatasetManifest,
+  readManifest,
+} from './manifest.ts';
 import { openLines, openParquet, type RowFile } from './row-files.ts';
 import { KINDS, type FinishedSample, type Kind } from './select.ts';
 import type { Example, Row } from './row.ts';
@@ -43,7 +48,7 @@ export async function writeDataset(
       `${format.name} is a format of JSON documents and has no columns: leave --file-type parquet out`,
     );
   }
-  return replaceFolder(options.directory, EXPORT_FILE, async (folder) => {
+  return replaceFolder(options.directory, findForeign(options), async (folder) => {
     const survey = await surveySamples(samples(), format, options);
     const simulated = survey.candidates[0]?.simulated ?? options.simulated;
     const written = await writeRows(samples(), folder, format, survey.candidates, {
@@ -79,6 +84,19 @@ export async function writeDataset(
 
 const EXPORT_FILE =
   /^(?:t[12](?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|(?:manifest|dataset_info)\.json|README\.md|SERVING\.md|(?:axolotl|llama_factory)\.yaml|(?:trl|unsloth)_sft\.py)$/;
+
+/** Only an earlier export is replaced, and one of real rows by no simulated ones. */
+function findForeign({ simulated }: WriteOptions): FindForeign {
+  return async (folder, names) => {
+    const foreign = names.find((name) => !EXPORT_FILE.test(name));
+    if (foreign !== undefined) return `${foreign}, which is not of an export`;
+    const manifest = await readManifest(folder);
+    if ('problem' in manifest) return `${names[0]}, which is not of an export`;
+    return simulated && !manifest.simulated
+      ? 'an export of rows that are not simulated'
+      : undefined;
+  };
+}
 
 /** The files of one kind of rows, filled one after the other. */
 interface Shards {

@@ -192,11 +192,20 @@ describe('writeDataset', () => {
     expect(await readdir(home)).toEqual(['out']);
   });
 
-  test('never deletes a file that is not of an export', async () => {
-    await mkdir(directory);
-    await writeFile(join(directory, 'notes.txt'), 'mine');
-    await expect(write([sample('s1')])).rejects.toThrow('holds notes.txt');
-    expect(await readFile(join(directory, 'notes.txt'), 'utf8')).toBe('mine');
+  test.each(['notes.txt', 'README.md', 't1.jsonl', 'manifest.json'])(
+    'never deletes a file that is not of an export, such as a %s of somebody’s own',
+    async (name) => {
+      await mkdir(directory);
+      await writeFile(join(directory, name), 'mine');
+      await expect(write([sample('s1')])).rejects.toThrow(`holds ${name}`);
+      expect(await readFile(join(directory, name), 'utf8')).toBe('mine');
+    },
+  );
+
+  test('simulated rows never take the place of others', async () => {
+    const earlier = await write([sample('s1')]);
+    await expect(write([], { simulated: true })).rejects.toThrow('rows that are not simulated');
+    expect(JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8'))).toEqual(earlier);
   });
 
   test('a link stays, and the export is where it leads, be it there or not yet', async () => {
