@@ -99,7 +99,11 @@ async function checkEngine(): Promise<Finding> {
     };
     return good('docker engine', `${version}, API ${api}`);
   } catch (error) {
-    return bad('docker engine', error instanceof Error ? error.message : String(error), SETUP);
+    const why = error instanceof Error ? error.message : String(error);
+    const named = process.env['DOCKER_HOST'];
+    return named
+      ? bad('docker engine', `${why} (DOCKER_HOST=${named})`, 'start it, or unset DOCKER_HOST')
+      : bad('docker engine', why, SETUP);
   }
 }
 
@@ -109,10 +113,13 @@ async function checkBaseImage(config: BatchConfig | undefined): Promise<Finding>
     return good('image', 'built from environment.dockerfile when it is first needed');
   if (image !== undefined && image !== DEFAULT_IMAGE)
     return good('image', `${image}, pulled when it is first needed`);
-  const id = await findBaseImage().catch(() => undefined);
-  return id === undefined
-    ? bad('image', `${DEFAULT_IMAGE} is not there`, SETUP)
-    : good('image', DEFAULT_IMAGE);
+  try {
+    return (await findBaseImage()) === undefined
+      ? bad('image', `${DEFAULT_IMAGE} is not there`, SETUP)
+      : good('image', DEFAULT_IMAGE);
+  } catch {
+    return bad('image', `${DEFAULT_IMAGE} can't be looked for`, 'mend the docker engine first');
+  }
 }
 
 async function checkTemporalCli(): Promise<Finding> {

@@ -93,6 +93,13 @@ describe('what keeps a batch from starting', () => {
     expect(stderr).toMatch(/^error: .*Docker engine .*DOCKER_HOST/);
   });
 
+  it('doctor without the engine that DOCKER_HOST names does not send anybody to set one up', async () => {
+    const { code, stdout } = await product.run(['doctor'], { DOCKER_HOST: 'unix:///nonexistent' });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/no +docker engine .*DOCKER_HOST.*\n +fix: .*unset DOCKER_HOST\n/);
+    expect(stdout).toMatch(/no +image .* can't be looked for\n/);
+  });
+
   it('a server that was named and does not answer is named, with what to look at', async () => {
     const address = `127.0.0.1:${product.port}`;
     const { code, stderr } = await product.run(['run', '--temporal', address]);
