@@ -48,10 +48,9 @@ export async function extractPatch(
       );
       check(wanted, caps);
       const fetched = await fetchEntries(guest, wanted, caps.maxBytes, patience);
-      const present = fetched.flatMap(({ path, kind, executable, content }) => {
-        if (kind !== 'file' && kind !== 'link') return [];
+      const present = fetched.map(({ path, kind, executable, content }) => {
         const mode = kind === 'link' ? '120000' : executable ? '100755' : '100644';
-        return [{ path, mode, content } as const];
+        return { path, mode, content } as const;
       });
       present.sort((a, b) => (a.path < b.path ? -1 : 1));
       if (deleted.length + present.length === 0) return { kind: 'empty' };

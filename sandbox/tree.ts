@@ -1,5 +1,6 @@
 /** What changed in a stopped sandbox's repository, as its guest tells it, and the contents. Paths are bytes as latin1. */
 
+import { SandboxLost } from '../domain/ports.ts';
 import type { GuestClient } from './guest-client.ts';
 import { REQUEST } from './wire.ts';
 
@@ -21,7 +22,7 @@ export interface TreeChanges {
 
 export interface FetchedEntry {
   path: string;
-  kind: EntryKind | 'missing';
+  kind: EntryKind;
   executable: boolean;
   /** Of a file its content, of a link its text, else empty. */
   content: Buffer;
@@ -55,6 +56,8 @@ export function listChanges(
         const changed = body.u8() === 1;
         const size = body.u64();
         const path = body.bytes().toString('latin1');
+        if (!isBelow(path) && !(path === '' && letter === CHANGED_FOLDER))
+          throw new RangeError(`the path ${JSON.stringify(path)}`);
         if (letter === CHANGED_FOLDER) {
           folders.set(path, new Map());
           continue;
@@ -69,7 +72,7 @@ export function listChanges(
   );
 }
 
-/** The contents of entries, in their order. */
+/** The contents of entries, in their order. Throws SandboxLost for one that is not what was listed, too: a patch without it would lie. */
 export async function fetchEntries(
   guest: GuestClient,
   entries: TreeEntry[],
@@ -83,8 +86,13 @@ export async function fetchEntries(
       REQUEST.fetch,
       [{ u64: maxBytes }, { u32: paths.length }, ...paths],
       (body) =>
-        batch.map(({ path }): FetchedEntry => {
-          const kind = KINDS[String.fromCharCode(body.u8())] ?? 'missing';
+        batch.map(({ path, kind }): FetchedEntry => {
+          const found = KINDS[String.fromCharCode(body.u8())] ?? 'not to be read';
+          if (found !== kind) {
+            throw new SandboxLost(
+              `Sandbox ${guest.container.slice(0, 12)} is lost: ${JSON.stringify(path)} was listed as a ${kind}, and then is ${found}.`,
+            );
+          }
           return { path, kind, executable: body.u8() === 1, content: body.bytes() };
         }),
       { timeoutMs: leftMs(), onTimeout, onTooMuch },
@@ -115,6 +123,11 @@ export function isStillThere(path: string, { folders }: TreeChanges): boolean {
 function folderOf(path: string): string {
   const at = path.lastIndexOf('/');
   return at === -1 ? '' : path.slice(0, at);
+}
+
+/** Whether a path names something in the repository, as nothing but its own names in order. */
+function isBelow(path: string): boolean {
+  return path.split('/').every((name) => !['', '.', '..', '.git'].includes(name));
 }
 
 function toBatches(entries: TreeEntry[]): TreeEntry[][] {

@@ -34,6 +34,7 @@ export const GUEST_ERROR = {
   noShell: 5,
   interrupted: 6,
   tooMuch: 7,
+  unreadable: 8,
 } as const;
 
 /** One field of a frame's body. */

@@ -47,7 +47,7 @@ static void changes_below(struct walk *walk, int parent, const char *name, uint6
     return;
   }
   struct entries entries;
-  if (!open_entries(&entries, parent, name)) return;
+  if (!open_entries(&entries, parent, name)) end_unreadable();
   int fd = dirfd(entries.names);
   /* A folder that was moved here brings its entries along, whose own change times are old. */
   bool is_moved = is_new || !is_remembered(hash, entries.folder.st_ino);
@@ -56,7 +56,7 @@ static void changes_below(struct walk *walk, int parent, const char *name, uint6
   for (struct dirent *entry; !walk->reply->failed && (entry = readdir(entries.names)) != NULL;) {
     struct stat file;
     if (is_dots(entry->d_name) || strcmp(entry->d_name, ".git") == 0) continue;
-    if (fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0) end_unreadable();
     size_t length = walk->length;
     if (!enter(walk, entry->d_name)) walk->reply->failed = true;
     bool changed = is_moved || is_changed(&file);
@@ -74,48 +74,56 @@ void list_changes(struct reader *body, struct buffer *reply) {
   changes_below(&walk, AT_FDCWD, REPOSITORY, hash_whole_path(REPOSITORY), false, 0);
 }
 
-/* The folder of a path below the repository, opened without following a link, and the path's last name. */
-static int open_parent(char *path, char **last) {
-  int fd = open_closed(AT_FDCWD, REPOSITORY, O_RDONLY | O_DIRECTORY, 0700);
-  char *name = path;
-  for (char *slash; fd >= 0 && (slash = strchr(name, '/')) != NULL; name = slash + 1) {
-    *slash = 0;
-    int next = open_closed(fd, name, O_RDONLY | O_DIRECTORY, 0700);
+struct fetch {
+  struct buffer *reply;
+  uint64_t most; /* bytes of files that may still be put */
+};
+
+static void fetch_entry(struct fetch *fetch, int parent, const char *name) {
+  struct buffer *reply = fetch->reply;
+  struct stat file = {0};
+  uint8_t kind = fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) == 0 ? kind_of(file.st_mode) : '-';
+  int fd = kind == 'f' ? open_closed(parent, name, O_RDONLY | O_NONBLOCK, 0400) : -1;
+  if (kind == 'f' && fd < 0) kind = '-';
+  put_u8(reply, kind);
+  put_u8(reply, (file.st_mode & S_IXUSR) != 0);
+  if (kind == 'f') {
+    if ((uint64_t)file.st_size > fetch->most || !put_contents(reply, fd, fetch->most)) reply->failed = true;
+    else fetch->most -= (uint64_t)file.st_size;
     close(fd);
-    fd = next;
+  } else if (kind == 'l') {
+    static char link[PATH_MAX];
+    ssize_t got = readlinkat(parent, name, link, sizeof link);
+    put_text(reply, link, got < 0 ? 0 : (size_t)got);
+  } else {
+    put_u32(reply, 0);
   }
-  *last = name;
-  return fd;
 }
 
-/* For each path: u8 kind ('-': not there), u8 executable, string contents or link text. */
+/* Fetches a path from an open folder on, with the folders on its way open as they are for listing, and no link followed. */
+static void fetch_below(struct fetch *fetch, int parent, char *path) {
+  struct entries folder;
+  char *slash = strchr(path, '/');
+  if (slash == NULL) return fetch_entry(fetch, parent, path);
+  *slash = 0;
+  bool is_open = open_entries(&folder, parent, path);
+  fetch_below(fetch, is_open ? dirfd(folder.names) : -1, slash + 1);
+  if (is_open) close_entries(&folder);
+}
+
+/* For each path: u8 kind ('-': not there, or not to be read), u8 executable, string contents or link text. */
 void fetch_files(struct reader *body, struct buffer *reply) {
-  uint64_t most = get_u64(body);
-  uint32_t count = get_u32(body);
+  struct fetch fetch = {.reply = reply, .most = get_u64(body)};
+  struct entries repository;
   raise_descriptor_limit();
-  for (uint32_t i = 0; i < count && !body->bad && !reply->failed; i++) {
-    char *path = to_cstring(get_text(body)), *name = path;
-    struct stat file = {0};
-    int parent = path == NULL ? -1 : open_parent(path, &name);
-    bool is_there = parent >= 0 && fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) == 0;
-    uint8_t kind = is_there ? kind_of(file.st_mode) : '-';
-    put_u8(reply, kind);
-    put_u8(reply, (file.st_mode & S_IXUSR) != 0);
-    if (kind == 'f') {
-      int fd = open_closed(parent, name, O_RDONLY | O_NONBLOCK, 0400);
-      if (fd < 0 || (uint64_t)file.st_size > most || !put_contents(reply, fd, most)) reply->failed = true;
-      else most -= (uint64_t)file.st_size < most ? (uint64_t)file.st_size : most;
-      if (fd >= 0) close(fd);
-    } else if (kind == 'l') {
-      static char link[PATH_MAX];
-      ssize_t got = readlinkat(parent, name, link, sizeof link);
-      put_text(reply, link, got < 0 ? 0 : (size_t)got);
-    } else {
-      put_u32(reply, 0);
-    }
-    if (parent >= 0) close(parent);
+  if (!open_entries(&repository, AT_FDCWD, REPOSITORY)) end_unreadable();
+  for (uint32_t count = get_u32(body); count > 0 && !body->bad && !reply->failed; count--) {
+    char *path = to_cstring(get_text(body));
+    if (path == NULL) body->bad = true;
+    else fetch_below(&fetch, dirfd(repository.names), path);
     free(path);
   }
+  close_entries(&repository);
 }
 
 struct place_list {

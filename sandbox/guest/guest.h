@@ -146,6 +146,8 @@ void reap_children(void);
 
 /* job.c: a verb that runs in a child of the agent's uid and writes the body of its reply to a pipe. */
 void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *reply), struct reader *body);
+/* In a job: something that must be in its answer can't be read. */
+_Noreturn void end_unreadable(void);
 size_t job_poll(struct pollfd *to);
 void job_ready(const struct pollfd *ready, size_t count);
 uint64_t job_due_us(void);

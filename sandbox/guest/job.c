@@ -15,7 +15,7 @@
 #define KILL_AGAIN_US 10000
 
 /* How a job's child ends. */
-enum { JOB_DONE, JOB_FAILED, JOB_TOO_MUCH, JOB_MISREAD };
+enum { JOB_DONE, JOB_FAILED, JOB_TOO_MUCH, JOB_MISREAD, JOB_UNREADABLE };
 
 struct job {
   struct job *next;
@@ -45,6 +45,8 @@ static _Noreturn void work_in_child(int output, void (*work)(struct reader *, st
   }
   _exit(JOB_DONE);
 }
+
+void end_unreadable(void) { _exit(JOB_UNREADABLE); }
 
 static size_t count_jobs(void) {
   size_t count = 0;
@@ -78,6 +80,7 @@ static void finish(struct job *job) {
     if (code == JOB_DONE) send_frame(REPLY_OK, job->tag, &job->reply);
     else if (code == JOB_TOO_MUCH) send_error(job->tag, ERROR_TOO_MUCH, "more than one answer holds, or two minutes");
     else if (code == JOB_MISREAD) send_error(job->tag, ERROR_PROTOCOL, "not what this request holds");
+    else if (code == JOB_UNREADABLE) send_error(job->tag, ERROR_UNREADABLE, "some of its files can't be read");
     else send_error(job->tag, ERROR_INTERRUPTED, "the helper was killed");
   }
   for (struct job **link = &jobs; *link != NULL; link = &(*link)->next) {

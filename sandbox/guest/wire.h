@@ -44,6 +44,7 @@ enum error_code {
   ERROR_NO_SHELL,     /* the image's shell can't be started */
   ERROR_INTERRUPTED,  /* a helper process was killed; ask again */
   ERROR_TOO_MUCH,     /* a cap was passed */
+  ERROR_UNREADABLE,   /* what has to be in the answer can't be read */
 };
 
 /* Bytes that grow. `failed` is set when memory ran out or more than two frames were put; puts are then ignored. */

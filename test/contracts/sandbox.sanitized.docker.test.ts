@@ -16,6 +16,7 @@ import { sanitizedGuest } from '../support/guest-build.ts';
 import { DEFAULT_IMAGE } from '../../domain/config.ts';
 import { TREE } from '../support/patch-suite.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { describeClosedChanges } from './closed-changes.ts';
 import { describeSandbox } from './sandbox-contract.ts';
 import { describeFiles } from './sandbox-files.ts';
 import { describeIsolation } from './sandbox-isolation.ts';
@@ -37,6 +38,7 @@ const sandboxes = createSandboxes({
 let started = 0;
 
 afterAll(async () => {
+  await sandboxes.close();
   await sandboxes.removeAll();
   await sandboxes.removeVolumes();
   await sandboxes.removeImages([imageId, patchedId]);
@@ -46,6 +48,10 @@ describeSandbox('a sandbox whose guest is watched', () => start(imageId));
 describeFiles('files behind a guest that is watched', () => start(imageId));
 describeIsolation('a wall whose guest is watched', () => start(imageId));
 describeSavedTrees('a tree saved by a guest that is watched', () => start(patchedId));
+
+describeClosedChanges('a patch by a guest that is watched holds what was closed', () =>
+  start(patchedId),
+);
 
 // --- internal ---
 

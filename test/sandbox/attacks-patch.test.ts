@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
+import { describeClosedChanges } from '../contracts/closed-changes.ts';
 import { CAPS, CHANGE, openPatchSuite, SEEN } from '../support/patch-suite.ts';
 import { uniqueName } from '../support/sandbox-fixture.ts';
 
@@ -11,7 +12,7 @@ import { uniqueName } from '../support/sandbox-fixture.ts';
 const MARKER = `/tmp/${uniqueName('pwned')}`;
 const PAYLOAD = `printf '#!/bin/sh\\ntouch /testbed/pwned ${MARKER}\\ncat\\n' >/home/agent/payload; chmod 755 /home/agent/payload; cp /home/agent/payload /testbed/payload.sh`;
 
-const { after, engine, textOf } = await openPatchSuite('attacks-patch');
+const { after, engine, start, textOf } = await openPatchSuite('attacks-patch');
 
 describe('what a sandbox tells git to run is never run, and its change is seen:', () => {
   it.each([
@@ -146,3 +147,5 @@ describe('what a sandbox does to hide a change does not hide it:', () => {
     expect(text).not.toContain('b/pwned');
   });
 });
+
+describeClosedChanges('T45: what a sandbox closes to itself is in its patch:', start);
