@@ -146,7 +146,7 @@ async function anyStage(store: Store, stage: string): Promise<boolean> {
 }
 
 /** Prepared images belong to a store; all rollouts of a snapshot have the one of theirs. */
-const IMAGE_ID = /\\"imageId\\":\\"sha256:[0-9a-f]{64}\\",/g;
+const IMAGE_ID = /"imageId":"sha256:[0-9a-f]{64}",/g;
 
 async function rowsOf(product: Product): Promise<{ t1: string[]; t2: string[] }> {
   const out = join(product.folder, 'rows');
