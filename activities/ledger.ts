@@ -16,7 +16,10 @@ export interface Page {
   planned: number;
 }
 
-export function createLedgerActivities({ store, closedSamples }: MainDeps) {
+export function createLedgerActivities({
+  store,
+  closedSamples,
+}: Pick<MainDeps, 'store' | 'closedSamples'>) {
   async function unfinishedOf(batchId: string, samples: Sample[]): Promise<SampleRef[]> {
     const targets = new Map(samples.map(({ key, target }) => [key, target]));
     const unfinished = await store.ends.unfinished(batchId, [...targets.keys()]);

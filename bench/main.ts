@@ -4,13 +4,19 @@ import { setMaxListeners } from 'node:events';
 import { Argument, Command } from '@commander-js/extra-typings';
 import { parseCount } from '../client/options.ts';
 import { renderTable } from '../client/table.ts';
+import { benchBatch } from './batch.ts';
 import { benchFunctions } from './functions.ts';
 import { benchRecall } from './recall.ts';
 import { benchSandbox } from './sandbox.ts';
 import { benchServer } from './server.ts';
 import { benchSteps } from './steps.ts';
+import { benchStore } from './store.ts';
 
-const NAMES = ['steps', 'sandbox', 'recall', 'functions', 'server'] as const;
+const NAMES = ['steps', 'sandbox', 'recall', 'functions', 'server', 'store', 'batch'] as const;
+
+const BATCH_SIZES = [500, 2000];
+const SERVER_SAMPLES = 100;
+const STORE_SAMPLES = 200_000;
 
 const program = new Command('bench')
   .description('Measures twinpatch, beside a peer in the same run wherever there is one.')
@@ -23,8 +29,18 @@ const program = new Command('bench')
   .option('--model <name>', 'steps: its model', 'bench')
   .option('--image <name>', 'steps: an image with a repository at /testbed')
   .option('--no-peers', 'steps: without the peers')
+  .option(
+    '--sizes <n...>',
+    'batch: samples of each batch (default: 500 2000)',
+    (value, sizes: number[]) => [...sizes, parseCount(value)],
+    [],
+  )
   .option('--folder <path>', "functions: a folder (default: Python's own library)")
-  .option('--samples <n>', 'server: samples of each round', parseCount, 100)
+  .option(
+    '--samples <n>',
+    `server: samples of each round (${SERVER_SAMPLES}); store: finished ones (${STORE_SAMPLES})`,
+    parseCount,
+  )
   .option('--temporal <host:port>', 'server: one to measure beside the embedded ones')
   .parse();
 
@@ -57,7 +73,19 @@ function measure(name: (typeof NAMES)[number]): Promise<object[]> {
     case 'functions':
       return benchFunctions(options.folder);
     case 'server':
-      return benchServer(options, interrupt.signal, note);
+      return benchServer(
+        { samples: options.samples ?? SERVER_SAMPLES, temporal: options.temporal },
+        interrupt.signal,
+        note,
+      );
+    case 'batch':
+      return benchBatch(
+        options.sizes.length > 0 ? options.sizes : BATCH_SIZES,
+        interrupt.signal,
+        note,
+      );
+    case 'store':
+      return benchStore(options.samples ?? STORE_SAMPLES, interrupt.signal, note);
   }
 }
 

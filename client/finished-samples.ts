@@ -14,14 +14,24 @@ import type { BatchRecord, Store } from '../domain/store.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
 import { samplesWithEnds } from './yield.ts';
 
+/** Samples whose results are read before they are asked for: each takes some reads of a few hundred bytes. */
+const READ_AHEAD = 32;
+
 /** In the manifest's order; samples without a verdict are left out. */
 export async function* finishedSamples(
   store: Store,
   batch: BatchRecord,
 ): AsyncGenerator<FinishedSample> {
+  const ahead: Promise<FinishedSample>[] = [];
   for await (const { sample, end } of samplesWithEnds(store, batch.id)) {
-    if (end !== undefined) yield toFinished(store, batch, sample, end);
+    if (end === undefined) continue;
+    const finished = toFinished(store, batch, sample, end);
+    // It may fail before its turn comes, and is thrown then.
+    finished.catch(() => undefined);
+    ahead.push(finished);
+    if (ahead.length >= READ_AHEAD) yield ahead.shift()!;
   }
+  yield* ahead;
 }
 
 /** The repository as rows and manifests name it: a path of this machine says nothing to those who get them. */

@@ -25,7 +25,7 @@ export interface Bucket {
   /** As `putOnce`, of a local file. */
   putFile(key: string, path: string): Promise<boolean>;
   put(key: string, content: string | Uint8Array): Promise<void>;
-  /** From an offset on, so many bytes at most; undefined when it is missing, or ends before. */
+  /** From an offset on, or the last bytes for a negative one; so many at most. Undefined when it is missing, or ends before. */
   get(key: string, offset?: number, maxBytes?: number): Promise<Buffer | undefined>;
   stream(key: string): Promise<NodeJS.ReadableStream | undefined>;
   /** Milliseconds since it was written, by the storage's own clock; undefined when it is missing. */
@@ -149,9 +149,7 @@ export async function openBucket(location: string): Promise<Bucket> {
     },
 
     async get(key, offset = 0, maxBytes) {
-      const last = maxBytes === undefined ? '' : offset + maxBytes - 1;
-      const isPart = offset > 0 || maxBytes !== undefined;
-      const body = await open(key, isPart ? { Range: `bytes=${offset}-${last}` } : {});
+      const body = await open(key, toRange(offset, maxBytes));
       if (body === undefined) return undefined;
       return Buffer.from(await ask(key, () => body.transformToByteArray()));
     },
@@ -193,6 +191,12 @@ export async function openBucket(location: string): Promise<Bucket> {
 }
 
 // --- internal ---
+
+function toRange(offset: number, maxBytes?: number): { Range?: string } {
+  if (offset < 0) return { Range: `bytes=${offset}` };
+  if (maxBytes !== undefined) return { Range: `bytes=${offset}-${offset + maxBytes - 1}` };
+  return offset === 0 ? {} : { Range: `bytes=${offset}-` };
+}
 
 /** Loaded only where a bucket is used: it takes a while, and may be left out of an installation. */
 async function loadSdk() {

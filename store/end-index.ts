@@ -4,9 +4,9 @@ import { isContentVerdict, renderVerdict, type Verdict } from '../domain/outcome
 import { sampleIndex } from '../domain/ids.ts';
 import type { SampleEnd } from '../domain/sample.ts';
 import { type Outcome, StoreCorrupt } from '../domain/store.ts';
+import { linesFrom } from './lines.ts';
 import type { Storage } from './storage.ts';
 
-const CHUNK_BYTES = 4 << 20;
 /** Lines of one page of samples that lie this near to each other are read in one go. */
 const GAP_BYTES = 64 << 10;
 const PAGE = 1000;
@@ -95,21 +95,6 @@ export function createEndIndex(storage: Storage, folder: string): EndIndex {
       for (const page of pagesOf(standings)) yield* await readEnds(storage, page);
     },
   };
-}
-
-/** The whole lines of a file from an offset on; a half-written last one is normal after a crash, and is not there yet. */
-export async function* linesFrom(storage: Storage, path: string, from: number) {
-  for (let start = from; ;) {
-    const chunk = await storage.readFrom(path, start, CHUNK_BYTES);
-    const whole = chunk.lastIndexOf('\n') + 1;
-    for (let at = 0; at < whole;) {
-      const end = chunk.indexOf('\n', at) + 1;
-      yield { line: chunk.toString('utf8', at, end - 1), offset: start + at, bytes: end - at };
-      at = end;
-    }
-    if (whole === 0 || chunk.length < CHUNK_BYTES) return;
-    start += whole;
-  }
 }
 
 // --- internal ---

@@ -9,8 +9,9 @@ import { isContentVerdict } from '../domain/outcome.ts';
 import type { SampleEnd } from '../domain/sample.ts';
 import type { Batches, Outcome, SampleEnds, StageLedger } from '../domain/store.ts';
 import { batchFolder } from './batches.ts';
-import { createEndIndex, type EndIndex, linesFrom, type SummaryLine } from './end-index.ts';
+import { createEndIndex, type EndIndex, type SummaryLine } from './end-index.ts';
 import { sampleFolder } from './ledger.ts';
+import { linesFrom } from './lines.ts';
 import type { Storage } from './storage.ts';
 
 const FOLDERS_AT_ONCE = 16;

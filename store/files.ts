@@ -42,7 +42,7 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   return attempt(path, () => readFile(path).catch(whenMissing(undefined)));
 }
 
-/** What a file holds from an offset on, so many bytes at most. */
+/** What a file holds from an offset on, or the last bytes for a negative one; so many at most. */
 export async function readFromIfThere(
   path: string,
   offset: number,
@@ -52,8 +52,10 @@ export async function readFromIfThere(
     const file = await open(path, 'r').catch(whenMissing(undefined));
     if (file === undefined) return undefined;
     try {
-      const length = Math.max(0, Math.min((await file.stat()).size - offset, maxBytes));
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
+      const { size } = await file.stat();
+      const start = offset < 0 ? Math.max(0, size + offset) : offset;
+      const length = Math.max(0, Math.min(size - start, maxBytes));
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, start);
       return buffer.subarray(0, bytesRead);
     } finally {
       await file.close();

@@ -43,7 +43,7 @@ export async function openStore(
   if (!isBucket(location)) {
     const root = resolve(location);
     const storage = createFolderStorage(root);
-    return assemble(storage, await identify(storage), root);
+    return createStore(storage, await identify(storage), root);
   }
   const bucket = await openBucket(location);
   const id = await identify({
@@ -53,13 +53,11 @@ export async function openStore(
     read: (path) => bucket.get(path),
   });
   const spool = join(cacheFolder, 'stores', id);
-  return assemble(createBucketStorage(bucket, spool, copying), id, spool);
+  return createStore(createBucketStorage(bucket, spool, copying), id, spool);
 }
 
-// --- internal ---
-
-/** `hostFolder` is for what concerns processes of this host alone. */
-function assemble(storage: Storage, id: string, hostFolder: string): Store {
+/** The store that a storage keeps. `hostFolder` is for what concerns processes of this host alone. */
+export function createStore(storage: Storage, id: string, hostFolder: string): Store {
   const blobs = createBlobs(storage);
   const ledger = createLedger(storage);
   const batches = createBatches(storage);
@@ -80,6 +78,8 @@ function assemble(storage: Storage, id: string, hostFolder: string): Store {
     close: () => storage.close(),
   };
 }
+
+// --- internal ---
 
 function defaultCacheFolder(): string {
   return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'twinpatch');

@@ -1,32 +1,46 @@
-/** `spend/<worker>.jsonl`: one line per paid call, summed over all workers and resumes. */
+/**
+ * `spend/<worker>.jsonl`: one line per paid call, which ends with what its worker has paid in all: the sum over workers and resumes
+ * takes the last line of each.
+ */
 
+import pLimit from 'p-limit';
 import type { SpendLedger, SpendLine } from '../domain/store.ts';
 import { addCost, addUsage, NO_USAGE, type Usage } from '../domain/trajectory.ts';
 import { batchFolder } from './batches.ts';
-import { parseLines } from './lines.ts';
+import { linesFrom } from './lines.ts';
 import type { Storage } from './storage.ts';
+
+/** More than any line has. */
+const TAIL_BYTES = 16 << 10;
 
 export function createSpend(storage: Storage): SpendLedger {
   const folder = (batchId: string) => `${batchFolder(batchId)}/spend`;
-  const sums = new Map<string, Sum>();
+  /** By batch, of this process. */
+  const paid = new Map<string, Sum>();
+  /** A line that could not be written has no part in the totals after it. */
+  const inOrder = pLimit(1);
 
   return {
     async record(batchId, line) {
-      await storage.lines(folder(batchId)).append(line);
+      const { usage, costUsd } = line;
+      await inOrder(async () => {
+        const total = add(paid.get(batchId) ?? NOTHING, { calls: 1, usage, costUsd });
+        await storage.lines(folder(batchId)).append({ ...line, total } satisfies Line);
+        paid.set(batchId, total);
+      });
     },
 
     async total(batchId) {
-      let all: Sum = NOTHING;
-      for (const name of await storage.list(folder(batchId))) {
-        const path = `${folder(batchId)}/${name}`;
-        // Asked every few seconds: only what has come since the last time is read.
-        const known = sums.get(path) ?? NOTHING;
-        const sum = advance(known, await storage.readFrom(path, known.bytes));
-        sums.set(path, sum);
-        all = add(all, sum);
+      const names = await storage.list(folder(batchId));
+      let all = NOTHING;
+      for (const parts of partsByWorker(names)) {
+        const paths = parts.map((name) => `${folder(batchId)}/${name}`);
+        all = add(
+          all,
+          (await lastTotal(storage, paths.at(-1) ?? '')) ?? (await sum(storage, paths)),
+        );
       }
-      const { calls, usage, costUsd } = all;
-      return { calls, usage, costUsd };
+      return all;
     },
   };
 }
@@ -34,28 +48,55 @@ export function createSpend(storage: Storage): SpendLedger {
 // --- internal ---
 
 interface Sum {
-  /** Bytes of the whole lines that are in the sum. */
-  bytes: number;
   calls: number;
   usage: Usage;
   costUsd: number | null;
 }
 
-const NOTHING: Sum = { bytes: 0, calls: 0, usage: NO_USAGE, costUsd: 0 };
-
-function advance(sum: Sum, added: Buffer): Sum {
-  const whole = added.subarray(0, added.lastIndexOf('\n') + 1);
-  return parseLines<SpendLine>(whole.toString()).reduce(
-    (so, { usage, costUsd }) => add(so, { bytes: 0, calls: 1, usage, costUsd }),
-    { ...sum, bytes: sum.bytes + whole.length },
-  );
+interface Line extends SpendLine {
+  /** All that this process has paid in the batch, this call included. */
+  total: Sum;
 }
+
+const NOTHING: Sum = { calls: 0, usage: NO_USAGE, costUsd: 0 };
 
 function add(a: Sum, b: Sum): Sum {
   return {
-    bytes: a.bytes + b.bytes,
     calls: a.calls + b.calls,
     usage: addUsage(a.usage, b.usage),
     costUsd: addCost(a.costUsd, b.costUsd),
   };
+}
+
+/** Of the last whole line; undefined where it has none. */
+async function lastTotal(storage: Storage, path: string): Promise<Sum | undefined> {
+  const tail = await storage.readFrom(path, -TAIL_BYTES);
+  const end = tail.lastIndexOf('\n');
+  const start = tail.lastIndexOf('\n', end - 1) + 1;
+  if (end < 0 || (start === 0 && tail.length === TAIL_BYTES)) return undefined;
+  return (JSON.parse(tail.toString('utf8', start, end)) as Partial<Line>).total;
+}
+
+/** Line by line, of a ledger that an earlier version began. */
+async function sum(storage: Storage, paths: string[]): Promise<Sum> {
+  let all = NOTHING;
+  for (const path of paths) {
+    for await (const { line } of linesFrom(storage, path, 0)) {
+      const { usage, costUsd } = JSON.parse(line) as SpendLine;
+      all = add(all, { calls: 1, usage, costUsd });
+    }
+  }
+  return all;
+}
+
+/** A worker's lines may be in several files: `<worker>.jsonl`, `<worker>.2.jsonl`, in this order. */
+function partsByWorker(names: string[]): string[][] {
+  const byWorker = new Map<string, string[]>();
+  for (const name of names) {
+    const [, worker = name, part = '1'] = /^(.*?)(?:\.(\d+))?\.jsonl$/.exec(name) ?? [];
+    const parts = byWorker.get(worker) ?? [];
+    parts[Number(part) - 1] = name;
+    byWorker.set(worker, parts);
+  }
+  return [...byWorker.values()].map((parts) => parts.filter((name) => name !== undefined));
 }

@@ -23,7 +23,7 @@ export interface Storage {
   ): Promise<string>;
 
   read(path: string): Promise<Buffer | undefined>;
-  /** What is there from an offset on, so many bytes at most; nothing when it is missing. */
+  /** What is there from an offset on, or the last bytes for a negative one; so many at most, nothing when it is missing. */
   readFrom(path: string, offset: number, maxBytes?: number): Promise<Buffer>;
   stream(path: string): Promise<NodeJS.ReadableStream>;
   has(path: string): Promise<boolean>;

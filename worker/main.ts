@@ -4,12 +4,11 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client, Connection, WorkflowNotFoundError } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import pLimit from 'p-limit';
 import pino from 'pino';
 import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
-import { MAIN_QUEUE, ROLLOUT_QUEUE, sampleWorkflowId } from '../domain/ids.ts';
+import { MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
 import { connectEngine } from '../sandbox/engine.ts';
 import { guestVolumeName } from '../sandbox/guest-volume.ts';
 import { createImageUses } from '../sandbox/image-uses.ts';
@@ -23,6 +22,7 @@ import { openStore } from '../store/open.ts';
 import { hostShortage, rolloutSlots } from './admission.ts';
 import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
 import { bundleWorkflows } from './build-bundle.ts';
+import { closedSamples } from './closed-samples.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
 import { watchServer } from './server-watch.ts';
@@ -160,26 +160,6 @@ export async function runWorker(
 async function reap(sandboxes: Reaper, store: Store, forNextOwner: boolean): Promise<void> {
   const { attempts, leases } = store;
   await sandboxes.reap({ keep: await keepOwned({ attempts, leases, forNextOwner }) });
-}
-
-async function closedSamples(client: Client, batchId: string, keys: string[]): Promise<string[]> {
-  const limit = pLimit(8);
-  const closed = await Promise.all(
-    keys.map((key) =>
-      limit(async () => {
-        try {
-          const { status } = await client.workflow
-            .getHandle(sampleWorkflowId(batchId, key))
-            .describe();
-          return status.name !== 'RUNNING';
-        } catch (error) {
-          if (error instanceof WorkflowNotFoundError) return true;
-          throw error;
-        }
-      }),
-    ),
-  );
-  return keys.filter((_, index) => closed[index]);
 }
 
 /** The bundle of the build; from source, one made now. */

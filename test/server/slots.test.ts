@@ -35,7 +35,7 @@ test('a small batch gets its share beside a large one that came first, and added
     main: together(large.main, small.main),
     rollouts: together(large.rollouts, small.rollouts),
   };
-  const stop = await startFakeWorker(server.connection, code, activities, () => slots);
+  const stop = await startFakeWorker(server.connection, code, activities, { slots: () => slots });
 
   await start('large', 24);
   await until(() => large.recorded.length >= 2);

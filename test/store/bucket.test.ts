@@ -60,6 +60,13 @@ test('lines are copied after a while, too', async () => {
   await expect.poll(async () => (await b.spend.total('b')).costUsd).toBe(0.5);
 });
 
+test('the calls of a worker are summed once, over all the files it fills', async () => {
+  const [a, b] = [await openOn('a'), await openOn('b')];
+  await Promise.all(Array.from({ length: 2_010 }, () => a.spend.record('b', toSpendLine(0.5))));
+  await a.close();
+  expect(await b.spend.total('b')).toMatchObject({ calls: 2_010, costUsd: 1_005 });
+});
+
 test('ends are seen by all hosts at once, and a tree with the entries it is the tree of', async () => {
   const [a, b] = [await openOn('a'), await openOn('b')];
   await a.ends.record('b', toEnd('000001-aaaaaa'));

@@ -6,12 +6,13 @@ import { type NativeConnection, Worker } from '@temporalio/worker';
 import type { MainActivities, RolloutActivities } from '../../activities/create-activities.ts';
 import { failure, held } from '../../activities/failures.ts';
 import { runStage } from '../../activities/stage.ts';
+import type { Attempts } from '../../domain/store.ts';
 import { isContentVerdict, renderVerdict } from '../../domain/outcome.ts';
-import type { RolloutResult, SampleEnd, Spent } from '../../domain/sample.ts';
-import type { RecallFigures } from '../../domain/recall.ts';
-import { sha256 } from '../../store/blobs.ts';
+import type { RolloutResult, SampleEnd } from '../../domain/sample.ts';
+import { trackAttempts } from '../../worker/attempts.ts';
 import { rolloutSlots } from '../../worker/admission.ts';
 import { toSamples } from './batch-fixture.ts';
+import { FIGURES, hex, REF, SPENT, toRolloutResult } from './fake-results.ts';
 
 export interface Script {
   checkout?: () => Promise<void> | void;
@@ -106,22 +107,8 @@ export function createFakeBatch(planned: number, scriptOf: (index: number) => Sc
       }
       const scripted = script.rollouts ?? [];
       const own = rollout === 1 ? scripted[Math.min(attempt, scripted.length) - 1] : undefined;
-      return {
-        key: `rollout-${rollout}.${attempt}-${hex(16)}`,
-        rolloutId: `${batchId}/${sampleKey}/rollout-${rollout}.${attempt}`,
-        status: 'submitted',
-        steps: 87,
-        patch: { ref: REF, bytes: 2048, files: 2, countedLines: 31 },
-        trajectory: REF,
-        journal: REF,
-        sandbox: { engine: hex(36), container: hex(64), imageId: REF },
-        model: 'zai-org/GLM-4.6-FP8',
-        simulated: true,
-        spent: SPENT,
-        wasted: SPENT,
-        wallMs: 123_456,
-        ...own,
-      };
+      const name = `rollout-${rollout}.${attempt}`;
+      return { ...toRolloutResult(name, `${batchId}/${sampleKey}/${name}`), ...own };
     },
     verify: async () => ({
       key: `verify-${hex(16)}`,
@@ -162,9 +149,15 @@ export async function startFakeWorker(
   connection: NativeConnection,
   code: string,
   batch: Pick<FakeBatch, 'main' | 'rollouts'>,
-  slots = () => 100,
+  { slots = () => 100, attempts }: { slots?: () => number; attempts?: Attempts } = {},
 ): Promise<() => Promise<void>> {
-  const shared = { connection, namespace: NAMESPACE, shutdownGraceTime: '1s' } as const;
+  const activity = attempts === undefined ? [] : [trackAttempts(attempts, new Set())];
+  const shared = {
+    connection,
+    namespace: NAMESPACE,
+    shutdownGraceTime: '1s' as const,
+    interceptors: { activity },
+  };
   const workers = await Promise.all([
     Worker.create({
       ...shared,
@@ -187,25 +180,3 @@ export async function startFakeWorker(
     await ended;
   };
 }
-
-// --- internal ---
-
-const hex = (length: number) => sha256('a result').repeat(2).slice(0, length);
-const REF = `sha256:${sha256('content')}` as const;
-const SPENT: Spent = {
-  usage: {
-    inputTokens: 1_234_567,
-    cachedInputTokens: 1_000_000,
-    outputTokens: 23_456,
-    reasoningTokens: 12_345,
-  },
-  costUsd: 0.123456789,
-};
-const FIGURES: RecallFigures = {
-  recall: 0.8387096774193549,
-  precision: 0.7027027027027027,
-  f1: 0.7647058823529411,
-  matched: 26,
-  targetLines: 31,
-  producedLines: 37,
-};
