@@ -17,8 +17,8 @@ import {
 } from '@temporalio/worker';
 import { batchWorkflowId, MAIN_QUEUE, NAMESPACE } from '../domain/ids.ts';
 import { bundleWorkflows } from '../worker/build-bundle.ts';
-import { measureHistories } from './histories.ts';
-import { openStubbedBatch } from './stubbed-batch.ts';
+import { measureHistories } from '../test/support/histories.ts';
+import { openStubbedBatch } from '../test/support/stubbed-batch.ts';
 
 const MEMORY_EVERY_MS = 500;
 

@@ -1,7 +1,7 @@
 /** What a batch left in its server's histories. */
 
 import type { Client } from '@temporalio/client';
-import { batchWorkflowId, sampleWorkflowId } from '../domain/ids.ts';
+import { batchWorkflowId, sampleWorkflowId } from '../../domain/ids.ts';
 
 const LOOKED_AT = 50;
 

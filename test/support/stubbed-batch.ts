@@ -2,13 +2,13 @@
 
 import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
-import { createLedgerActivities } from '../activities/ledger.ts';
-import { createFolderStorage } from '../store/folder-storage.ts';
-import { createStore, openStore } from '../store/open.ts';
-import type { Storage } from '../store/storage.ts';
-import { toBatch, toSamples } from '../test/support/batch-fixture.ts';
-import { createFakeBatch, startFakeWorker } from '../test/support/fake-stages.ts';
-import { closedSamples } from '../worker/closed-samples.ts';
+import { createLedgerActivities } from '../../activities/ledger.ts';
+import { createFolderStorage } from '../../store/folder-storage.ts';
+import { createStore, openStore } from '../../store/open.ts';
+import type { Storage } from '../../store/storage.ts';
+import { toBatch, toSamples } from './batch-fixture.ts';
+import { createFakeBatch, startFakeWorker } from './fake-stages.ts';
+import { closedSamples } from '../../worker/closed-samples.ts';
 
 /** Writes the batch into a new store in the folder. */
 export async function openStubbedBatch(
@@ -33,7 +33,12 @@ export async function openStubbedBatch(
     operations: counted.operations,
     keys: async () => (await batches.samples(batchId, 0, samples)).map(({ key }) => key),
     startWorkers: (connection: NativeConnection, code: string) =>
-      startFakeWorker(connection, code, { main: { ...main, ...ledger }, rollouts }, { attempts: store.attempts }),
+      startFakeWorker(
+        connection,
+        code,
+        { main: { ...main, ...ledger }, rollouts },
+        { attempts: store.attempts },
+      ),
   };
 }
 
