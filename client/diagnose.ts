@@ -1,12 +1,15 @@
 /** The checks of `twinpatch doctor`: each says what it found, and the one thing to do where that is not enough. */
 
-import { statfs } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { access, constants, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { execa } from 'execa';
 import { type BatchConfig, DEFAULT_IMAGE } from '../domain/config.ts';
 import { findBaseImage } from '../scripts/base-image.mjs';
 import { askEngine } from '../scripts/engine-api.mjs';
 import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
 import { isBucket } from '../domain/location.ts';
+import { StoreMissing } from '../domain/store.ts';
 import { openStore } from '../store/open.ts';
 import { CliError } from './errors.ts';
 import { loadConfig } from './load-config.ts';
@@ -156,19 +159,28 @@ async function checkServer(store: string, options: ServerOptions): Promise<Findi
 }
 
 async function checkStore(store: string): Promise<Finding> {
-  let location: string;
+  let isThere = true;
   try {
-    ({ location } = await openStore(store));
+    await openStore(store, { make: false }).catch((error: unknown) => {
+      if (!(error instanceof StoreMissing)) throw error;
+      isThere = false;
+    });
+    if (isBucket(store)) return good('store', `${store} can be read and written`);
+    if (!isThere) await access(nearestFolder(store), constants.W_OK);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return bad('store', message, 'correct that, or give another `store`');
   }
-  if (isBucket(location)) return good('store', `${location} can be read and written`);
-  const { bavail, bsize } = await statfs(location);
+  const { bavail, bsize } = await statfs(nearestFolder(store));
   const free = `${((bavail * bsize) / 1024 ** 3).toFixed(1)} GiB free`;
+  const what = isThere ? `${free} at ${store}` : `${free} at ${store}, where run makes it`;
   return bavail * bsize >= MIN_FREE_BYTES
-    ? good('store', `${free} at ${location}`)
-    : bad('store', `only ${free} at ${location}`, 'free some space, or give another `store`');
+    ? good('store', what)
+    : bad('store', `only ${what}`, 'free some space, or give another `store`');
+}
+
+function nearestFolder(path: string): string {
+  return existsSync(path) ? path : nearestFolder(dirname(path));
 }
 
 async function checkTeacher(

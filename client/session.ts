@@ -1,7 +1,7 @@
 /** What commands about existing batches start from: the store, the batch they mean, the server where one runs. */
 
 import type { Client } from '@temporalio/client';
-import type { BatchRecord, Store } from '../domain/store.ts';
+import { type BatchRecord, type Store, StoreMissing } from '../domain/store.ts';
 import { openStore } from '../store/open.ts';
 import { CliError, EXIT } from './errors.ts';
 import { findNamedStore } from './load-config.ts';
@@ -19,11 +19,27 @@ export interface Session {
   workspace: Workspace;
 }
 
-export async function openSession(io: Io, { store }: SessionOptions): Promise<Session> {
+/**
+ * The store that a command means. One is only made with `make`, because what lies below a folder with a store means that store.
+ * Throws CliError where there is none.
+ */
+export async function openSession(
+  io: Io,
+  { store }: SessionOptions,
+  { make = false } = {},
+): Promise<Session> {
   const workspace = workspaceOf(
     store ?? defaultStore(io.cwd, io.env, await findNamedStore(io.cwd)),
   );
-  return { store: await openStore(workspace.store), workspace };
+  try {
+    return { store: await openStore(workspace.store, { make }), workspace };
+  } catch (error) {
+    if (!(error instanceof StoreMissing)) throw error;
+    throw new CliError(EXIT.failed, `${error.message} — nothing has been run here`, {
+      cause: error,
+      next: 'twinpatch run, or --store for one that is elsewhere',
+    });
+  }
 }
 
 /** The batch of that name; without one, the only batch of the store. Throws CliError. */

@@ -10,6 +10,11 @@ export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
 }
 
+/** There is no store, and none was to be made. */
+export class StoreMissing extends Error {
+  override readonly name = 'StoreMissing';
+}
+
 /** Something in the store is damaged or was written by a newer version; names the file. */
 export class StoreCorrupt extends Error {
   override readonly name = 'StoreCorrupt';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Store, StoreCorrupt, StoreUnavailable } from '../domain/store.ts';
+import { type Store, StoreCorrupt, StoreMissing, StoreUnavailable } from '../domain/store.ts';
 import { createAttempts } from './attempts.ts';
 import { createBatches } from './batches.ts';
 import { createBlobs } from './blobs.ts';
@@ -28,30 +28,35 @@ const COPY_LIMITS: CopyLimits = { everyLines: 15, everyMs: 10_000 };
 export interface StoreOptions {
   /** Of a bucket: how soon others see what this host's rollouts do. */
   copying?: CopyLimits;
+  /** Whether one is made where there is none; it is by default. */
+  make?: boolean;
   /** What this user keeps on this host; `~/.cache/twinpatch` by default. */
   cacheFolder?: string;
 }
 
 /**
  * `location` is a folder, or `s3://bucket/prefix`. Throws StoreCorrupt for a store of another format version, StoreUnavailable
- * when it can't be used.
+ * when it can't be used, StoreMissing when there is none and none is to be made.
  */
 export async function openStore(
   location: string,
-  { copying = COPY_LIMITS, cacheFolder = defaultCacheFolder() }: StoreOptions = {},
+  { copying = COPY_LIMITS, make = true, cacheFolder = defaultCacheFolder() }: StoreOptions = {},
 ): Promise<Store> {
   if (!isBucket(location)) {
     const root = resolve(location);
     const storage = createFolderStorage(root);
-    return createStore(storage, await identify(storage), root);
+    return createStore(storage, await identify(storage, make), root);
   }
   const bucket = await openBucket(location);
-  const id = await identify({
-    placeOf: (path) => `${bucket.location}/${path}`,
-    location: bucket.location,
-    writeOnce: (path, content) => bucket.putOnce(path, content),
-    read: (path) => bucket.get(path),
-  });
+  const id = await identify(
+    {
+      placeOf: (path) => `${bucket.location}/${path}`,
+      location: bucket.location,
+      writeOnce: (path, content) => bucket.putOnce(path, content),
+      read: (path) => bucket.get(path),
+    },
+    make,
+  );
   const spool = join(cacheFolder, 'stores', id);
   return createStore(createBucketStorage(bucket, spool, copying), id, spool);
 }
@@ -87,15 +92,19 @@ function defaultCacheFolder(): string {
 
 async function identify(
   storage: Pick<Storage, 'location' | 'placeOf' | 'writeOnce' | 'read'>,
+  make: boolean,
 ): Promise<string> {
   const path = 'store.json';
   // Read first: what is on a disk that is full or read-only can still be shown and exported.
   const text = await storage
     .read(path)
-    .then((known) => known ?? makeIdentity(storage, path))
+    .then((known) => {
+      if (known === undefined && !make) throw new StoreMissing(`no store at ${storage.location}`);
+      return known ?? makeIdentity(storage, path);
+    })
     .then(String)
     .catch((error: unknown) => {
-      if (error instanceof StoreUnavailable) throw error;
+      if (error instanceof StoreUnavailable || error instanceof StoreMissing) throw error;
       const { message } = error as Error;
       throw new StoreUnavailable(
         `${storage.location} can't be a store (${message}); name another folder`,

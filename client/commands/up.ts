@@ -24,7 +24,7 @@ export function registerUp(program: Command, io: Io): void {
     .action(async (options) => {
       const { bringUp } = await import('../launch.ts');
       const { openSession } = await import('../session.ts');
-      const { workspace } = await openSession(io, options);
+      const { workspace } = await openSession(io, options, { make: true });
       const { server, client } = await bringUp(workspace, options, (line) => void note(io, line));
       await client.connection.close();
       const facts = {

@@ -21,7 +21,7 @@ export function registerWorker(program: Command, io: Io): void {
       const { findRunning } = await import('../launch.ts');
       const { openSession } = await import('../session.ts');
       const { workerEnvironment, workerProgram } = await import('../worker.ts');
-      const { workspace } = await openSession(io, options);
+      const { workspace } = await openSession(io, options, { make: true });
       const running = await findRunning(workspace, options);
       if (running === undefined) {
         throw new CliError(EXIT.failed, 'no Temporal server runs for this store', {

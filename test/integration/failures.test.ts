@@ -42,6 +42,18 @@ describe('what keeps a batch from starting', () => {
     expect(existsSync(join(product.folder, '.twinpatch'))).toBe(false);
   });
 
+  it.each(['status', 'show', 'export', 'resume', 'clean', 'down', 'doctor'])(
+    '%s makes no store where nothing has been run: what is below would be taken for it',
+    async (command) => {
+      const named = command === 'show' ? [command, 'a'] : [command];
+      const { code, stderr } = await product.run(named);
+      expect(code).toBe(1);
+      if (command !== 'doctor')
+        expect(stderr).toMatch(/^error: no store at .*\nnext: twinpatch run/);
+      expect(existsSync(join(product.folder, '.twinpatch'))).toBe(false);
+    },
+  );
+
   it('a repository without a function that can be targeted makes no batch', async () => {
     const empty = join(product.folder, 'empty');
     mkdirSync(empty);
