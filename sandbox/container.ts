@@ -84,6 +84,8 @@ export function toCreateOptions(spec: ContainerSpec): Docker.ContainerCreateOpti
       LogConfig: { Type: 'none', Config: {} },
       IpcMode: 'private',
       CgroupnsMode: 'private',
+      // Memory that processes share goes with the last of them.
+      Sysctls: { 'kernel.shm_rmid_forced': '1' },
       Tmpfs: { [GUEST_SOCKET_FOLDER]: 'rw,nosuid,nodev,noexec,size=64k,mode=0700' },
       Mounts: spec.guest === undefined ? [] : [spec.guest.mount],
     } as Docker.HostConfig,

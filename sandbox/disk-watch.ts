@@ -6,8 +6,8 @@
 import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { SandboxLimits, SandboxUsage } from '../domain/ports.ts';
-import { call, type Engine } from './engine.ts';
+import { type SandboxLimits, SandboxLost, type SandboxUsage } from '../domain/ports.ts';
+import type { Engine } from './engine.ts';
 import type { GuestClient } from './guest-client.ts';
 import type { Places } from './places.ts';
 import { type BodyReader, REQUEST } from './wire.ts';
@@ -22,6 +22,8 @@ const HOST_EVERY_MS = 5000;
 const MEASURED_SHARE = 4;
 const MEASURE_EVERY_MS = 10_000;
 const TIMEOUT_MS = 60_000;
+/** The guest itself gives up after two minutes. */
+const MEASURE_TIMEOUT_MS = 150_000;
 /** A sandbox that wrote less than this is not why a disk is full. */
 const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
 
@@ -55,6 +57,7 @@ export interface DiskWatch {
 
 interface Watched {
   guest: GuestClient;
+  imageId: string;
   /** When its commands were ended for the room it takes, if they were. */
   endedAt?: number;
 }
@@ -92,12 +95,24 @@ export function createDiskWatch(
     const isFreeing = ({ endedAt = -Infinity }: Watched) =>
       performance.now() - endedAt < FREEING_MS;
     if ([...watched].some(isFreeing)) return;
-    let worst: { one: Watched; bytes: number } | undefined;
-    for (const one of [...watched].filter(({ endedAt }) => endedAt === undefined)) {
-      const bytes = await writtenBytes(engine, one.guest.container);
-      if (bytes >= LEAST_OFFENCE_BYTES && bytes > (worst?.bytes ?? 0)) worst = { one, bytes };
+    const going = [...watched].filter(({ endedAt }) => endedAt === undefined);
+    const measured = await Promise.all(
+      going.map(async (one) => ({ one, bytes: (await measure(one)).bytes })),
+    );
+    const [worst] = measured.sort((a, b) => b.bytes - a.bytes);
+    if (worst && worst.bytes >= LEAST_OFFENCE_BYTES) await end(worst.one);
+  }
+
+  /** What a sandbox takes on the disk; one that lets itself not be measured takes all there is. */
+  async function measure({ guest, imageId }: Watched): Promise<DiskSpace> {
+    try {
+      const where = await placesOf(guest, imageId);
+      const fields = [{ u32: where.length }, ...where.map((text) => ({ text }))];
+      return await guest.ask(REQUEST.usage, fields, readSpace, { timeoutMs: MEASURE_TIMEOUT_MS });
+    } catch (error) {
+      if (error instanceof SandboxLost) return { bytes: Infinity, files: Infinity };
+      throw error;
     }
-    if (worst) await end(worst.one);
   }
 
   function watch(one: Watched): void {
@@ -121,7 +136,7 @@ export function createDiskWatch(
     },
 
     guard(guest, imageId, limits) {
-      const one: Watched = { guest };
+      const one: Watched = { guest, imageId };
       let before: DiskSpace | undefined;
       let usage: SandboxUsage | undefined;
       let lookedAt = -Infinity;
@@ -142,9 +157,7 @@ export function createDiskWatch(
         )
           return;
         measuredAt = performance.now();
-        const where = await placesOf(guest, imageId);
-        const fields = [{ u32: where.length }, ...where.map((text) => ({ text }))];
-        const used = await guest.ask(REQUEST.usage, fields, readSpace, { timeoutMs: TIMEOUT_MS });
+        const used = await measure(one);
         if (used.bytes > limits.maxDiskBytes || used.files > limits.maxDiskFiles) await end(one);
         // What others wrote, or what is deleted by now, is not looked for again.
         else if (used.bytes * 2 < limits.maxDiskBytes && used.files * 2 < limits.maxDiskFiles)
@@ -210,15 +223,6 @@ function readStat(body: BodyReader): SandboxUsage & { free: DiskSpace } {
 
 function readSpace(body: BodyReader): DiskSpace {
   return { bytes: body.u64(), files: body.u64() };
-}
-
-async function writtenBytes(engine: Engine, container: string): Promise<number> {
-  // dockerode passes it on, and its type leaves it out.
-  const options: object = { size: true };
-  const found = await call('container inspect', (abortSignal) =>
-    engine.docker.getContainer(container).inspect({ ...options, abortSignal }),
-  ).catch(() => undefined);
-  return (found as { SizeRw?: number } | undefined)?.SizeRw ?? 0;
 }
 
 function toMebibytes(bytes: number): number {

@@ -177,8 +177,10 @@ static void finish(struct command *command, bool is_background) {
   put_state(&state, &command->shell, folder);
   bool is_killed = WIFSIGNALED(command->status);
   int code = is_killed ? 128 + WTERMSIG(command->status) : WEXITSTATUS(command->status);
-  bool crowded = refused_forks() > command->refusals_before;
-  if (crowded) kill_agent(); /* or the next command would find no process left to start with */
+  /* By what it left running, as it seems, or by itself: the next command would end so, too, or find no process to start with. */
+  bool is_shot = is_killed && WTERMSIG(command->status) == SIGKILL && is_alone(command);
+  bool is_cleared = is_shot || refused_forks() > command->refusals_before;
+  if (is_cleared) kill_agent();
   enum end end = END_EXITED;
   if (command->is_over_limit) end = END_DISK_LIMIT;
   else if (command->is_timed_out) end = END_TIMED_OUT;
@@ -188,7 +190,7 @@ static void finish(struct command *command, bool is_background) {
   bool is_cut = command->is_timed_out || command->is_over_limit;
   put_u32(to, is_cut || !command->has_exited ? UINT32_MAX : (uint32_t)code);
   put_output(to, &command->output);
-  put_u8(to, is_background && !crowded && !is_cut);
+  put_u8(to, is_background && !is_cleared && !is_cut);
   put_bytes(to, state.bytes, state.length);
   free_buffer(&state);
   put_u64(to, (command->exited_us != 0 ? command->exited_us : now_us()) - command->started_us);

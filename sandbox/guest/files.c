@@ -141,7 +141,7 @@ static const char *write_bytes(char *asked, struct text bytes) {
     if (fstat(found, &file) != 0) return strerror(errno);
     if (S_ISDIR(file.st_mode)) return strerror(EISDIR);
     if (!S_ISREG(file.st_mode)) return "Not a regular file";
-    if (access(real, W_OK) != 0) return strerror(errno);
+    if (faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) != 0) return strerror(errno);
     mode = file.st_mode & 07777;
     target = real;
   } else if (lstat(asked, &file) == 0 && S_ISLNK(file.st_mode)) {

@@ -45,11 +45,17 @@ int relay(void);
 /* process.c */
 /* Becomes the agent for good, in a session of its own, with the second seccomp filter. False when any of it fails. */
 bool become_agent(void);
+/* Becomes one for good that may do to files what the agent may, in a session of its own, and that the agent can't signal. */
+bool become_helper(void);
 /* For as long as it takes: what this process does then, the agent could do. */
 void act_as_agent(void);
 void act_as_root(void);
 /* Sends a signal as the agent would: it reaches no process but the agent's. `pid` may be -1, every one of them at once. */
 void signal_as_agent(pid_t pid, int signal);
+/* Kills one that has become a helper, or is about to. */
+void kill_helper(pid_t pid);
+/* Whether a process has been the agent's for a second or more. */
+bool is_agent_for_long(pid_t pid);
 /* Kills the agent's processes until none is left, also those that are born meanwhile; false when some are after a second. */
 bool kill_agent(void);
 struct process {
@@ -144,7 +150,7 @@ void send_error(uint32_t tag, enum error_code code, const char *reason);
 /* Takes in every child that has ended. */
 void reap_children(void);
 
-/* job.c: a verb that runs in a child of the agent's uid and writes the body of its reply to a pipe. */
+/* job.c: a verb that runs in a child with the agent's rights and writes the body of its reply to a pipe. */
 void start_job(uint32_t tag, void (*work)(struct reader *body, struct buffer *reply), struct reader *body);
 /* In a job: something that must be in its answer can't be read. */
 _Noreturn void end_unreadable(void);
@@ -154,6 +160,8 @@ uint64_t job_due_us(void);
 void job_timers(void);
 void job_reaped(pid_t pid, int status);
 void forget_jobs(void);
+/* Kills all of them, and waits until they are gone. */
+void end_jobs(void);
 bool is_job(pid_t pid);
 
 /* files.c: verbs, each a job */
@@ -178,12 +186,14 @@ bool is_dots(const char *name);
 void raise_descriptor_limit(void);
 /* Opens what the agent closed to itself, as its owner may, and gives its mode back. */
 int open_closed(int parent, const char *name, int flags, mode_t needed);
+/* Whether what is in an open folder takes room on a disk: it is not in memory, nor of the kernel's own. */
+bool is_disk(int fd);
 struct entries {
   DIR *names;
   struct stat folder;
   bool was_closed;
 };
-/* Opens a folder for looking at its entries, also one that the agent closed to itself. */
+/* Opens a folder of a disk for looking at its entries, also one that the agent closed to itself. */
 bool open_entries(struct entries *to, int parent, const char *name);
 void close_entries(struct entries *open);
 /* The contents of an open file as a string; false when they are more, or can't be read. */
@@ -192,7 +202,9 @@ bool put_contents(struct buffer *to, int fd, uint64_t most);
 /* changes.c: verbs, each a job */
 void list_changes(struct reader *body, struct buffer *reply);
 void fetch_files(struct reader *body, struct buffer *reply);
-/* Where in this sandbox anything can be written, and bytes and inodes of what was. */
+
+/* usage.c: verbs, each a job */
+/* Where in this sandbox anything can be written, and bytes and inodes of what was: the largest number where that can't be told. */
 void list_places(struct reader *body, struct buffer *reply);
 void measure_usage(struct reader *body, struct buffer *reply);
 

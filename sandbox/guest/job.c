@@ -1,4 +1,4 @@
-/* Jobs: requests about files, each in a child of its own, because only the agent's uid may touch the agent's files, and so
+/* Jobs: requests about files, each in a child of its own, because only the agent's rights may touch the agent's files, and so
  * that nothing in them holds up the loop. */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ static _Noreturn void work_in_child(int output, void (*work)(struct reader *, st
   struct buffer reply = {0};
   signal(SIGXFSZ, SIG_IGN);
   umask(022);
-  if (!become_agent()) _exit(JOB_FAILED);
+  if (!become_helper()) _exit(JOB_FAILED);
   work(body, &reply);
   if (body->bad) _exit(JOB_MISREAD);
   if (reply.failed) _exit(JOB_TOO_MUCH);
@@ -127,7 +127,7 @@ void job_timers(void) {
       finish(one);
     } else if (!one->has_exited && now_us() >= one->deadline_us) {
       one->is_late = true;
-      signal_as_agent(one->child, SIGKILL);
+      kill_helper(one->child);
       one->deadline_us = now_us() + KILL_AGAIN_US;
     }
   }
@@ -148,4 +148,12 @@ bool is_job(pid_t pid) {
   for (struct job *one = jobs; one != NULL; one = one->next)
     if (one->child == pid) return true;
   return false;
+}
+
+void end_jobs(void) {
+  for (struct job *one = jobs; one != NULL; one = one->next) {
+    if (one->has_exited) continue;
+    kill_helper(one->child);
+    one->has_exited = waitpid(one->child, &one->status, 0) == one->child;
+  }
 }

@@ -7,18 +7,26 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
 
+/* Nobody's in here but the helpers'. */
+#define HELPER_UID (agent.uid + 1)
 /* How long the loop may stand still for killing. */
 #define KILL_US 1000000
 
-bool become_agent(void) {
+static bool become(uid_t own, uid_t acting) {
   setsid();
-  return setgroups(0, NULL) == 0 && setresgid(agent.uid, agent.uid, agent.uid) == 0 &&
-         setresuid(agent.uid, agent.uid, agent.uid) == 0 && install_command_filter();
+  return setgroups(0, NULL) == 0 && setresgid(agent.uid, agent.uid, agent.uid) == 0 && setresuid(own, acting, own) == 0 &&
+         install_command_filter();
 }
+
+bool become_agent(void) { return become(agent.uid, agent.uid); }
+
+/* Files are opened with the acting user's rights; a signal has to come from the real or the saved one. */
+bool become_helper(void) { return become(HELPER_UID, agent.uid); }
 
 /* The saved id stays root's, and with it the way back. */
 void act_as_agent(void) {
@@ -37,16 +45,30 @@ void signal_as_agent(pid_t pid, int signal) {
   act_as_root();
 }
 
-/* False when it is gone. */
-static bool look_at(pid_t pid, struct process *process) {
-  char path[40], bytes[512];
-  stpcpy(put_number(stpcpy(path, "/proc/"), (uint64_t)pid), "/stat");
+void kill_helper(pid_t pid) {
+  if (kill(pid, SIGKILL) == 0 || errno != EPERM) return;
+  if (setresuid(HELPER_UID, HELPER_UID, 0) != 0) abort();
+  kill(pid, SIGKILL);
+  act_as_root();
+}
+
+/* Reads the start of a file about a process; false when it is gone. */
+static bool read_about(pid_t pid, const char *file, char *bytes, size_t size) {
+  char path[40];
+  stpcpy(put_number(stpcpy(path, "/proc/"), (uint64_t)pid), file);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  ssize_t got = read(fd, bytes, sizeof bytes - 1);
+  ssize_t got = read(fd, bytes, size - 1);
   close(fd);
   if (got <= 0) return false;
   bytes[got] = 0;
+  return true;
+}
+
+/* False when it is gone. */
+static bool look_at(pid_t pid, struct process *process) {
+  char bytes[512];
+  if (!read_about(pid, "/stat", bytes, sizeof bytes)) return false;
   /* The name before it, in brackets, may hold anything. */
   char *after = strrchr(bytes, ')');
   if (after == NULL || strlen(after) < 4) return false;
@@ -55,6 +77,18 @@ static bool look_at(pid_t pid, struct process *process) {
   strtol(after, &after, 10); /* its group */
   process->session = (pid_t)strtol(after, NULL, 10);
   return true;
+}
+
+bool is_agent_for_long(pid_t pid) {
+  char bytes[1024];
+  struct timespec now;
+  const char *user = read_about(pid, "/status", bytes, sizeof bytes) ? strstr(bytes, "\nUid:\t") : NULL;
+  if (user == NULL || strtoul(user + 6, NULL, 10) != agent.uid) return false;
+  char *at = read_about(pid, "/stat", bytes, sizeof bytes) ? strrchr(bytes, ')') : NULL;
+  /* Its start is the 20th number after the name. */
+  for (int field = 0; at != NULL && field < 20; field++) at = strchr(at + 1, ' ');
+  if (at == NULL || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return false;
+  return (uint64_t)now.tv_sec > strtoull(at, NULL, 10) / (uint64_t)sysconf(_SC_CLK_TCK) + 1;
 }
 
 bool is_from_engine(pid_t pid, uid_t uid) {

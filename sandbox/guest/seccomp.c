@@ -13,6 +13,8 @@
 #define UNLESS_ARCH(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skip))
 /* Each names how many statements lie between it and the refusal. */
 #define REFUSE(number, distance) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), (distance), 0)
+/* The same for what is done for nothing: PR_SET_DUMPABLE would close a process to being measured, and the caller hears that it was. */
+#define LOOK_AT_PRCTL(number, distance) REFUSE(number, distance)
 #define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 /* io_uring_setup, _enter and _register have one number everywhere. */
@@ -23,11 +25,11 @@
 #if defined(__x86_64__)
 #define NATIVE AUDIT_ARCH_X86_64
 #define COMPAT AUDIT_ARCH_I386
-enum { COMPAT_BPF = 357, COMPAT_USERFAULTFD = 374, COMPAT_KEYCTL = 288, COMPAT_PERF = 336 };
+enum { COMPAT_BPF = 357, COMPAT_USERFAULTFD = 374, COMPAT_KEYCTL = 288, COMPAT_PERF = 336, COMPAT_PRCTL = 172 };
 #elif defined(__aarch64__)
 #define NATIVE AUDIT_ARCH_AARCH64
 #define COMPAT AUDIT_ARCH_ARM
-enum { COMPAT_BPF = 386, COMPAT_USERFAULTFD = 388, COMPAT_KEYCTL = 311, COMPAT_PERF = 364 };
+enum { COMPAT_BPF = 386, COMPAT_USERFAULTFD = 388, COMPAT_KEYCTL = 311, COMPAT_PERF = 364, COMPAT_PRCTL = 172 };
 #else
 #error "guestd has no list of system calls for this architecture"
 #endif
@@ -35,25 +37,31 @@ enum { COMPAT_BPF = 386, COMPAT_USERFAULTFD = 388, COMPAT_KEYCTL = 311, COMPAT_P
 bool install_command_filter(void) {
   struct sock_filter program[] = {
       DATA(arch),
-      UNLESS_ARCH(NATIVE, 10),
+      UNLESS_ARCH(NATIVE, 11),
       DATA(nr),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 17, 0),
-      REFUSE(__NR_bpf, 16),
-      REFUSE(__NR_userfaultfd, 15),
-      REFUSE(__NR_keyctl, 14),
-      REFUSE(__NR_perf_event_open, 13),
-      REFUSE(IO_URING, 12),
-      REFUSE(IO_URING + 1, 11),
-      REFUSE(IO_URING + 2, 10),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 23, 0),
+      REFUSE(__NR_bpf, 22),
+      REFUSE(__NR_userfaultfd, 21),
+      REFUSE(__NR_keyctl, 20),
+      REFUSE(__NR_perf_event_open, 19),
+      REFUSE(IO_URING, 18),
+      REFUSE(IO_URING + 1, 17),
+      REFUSE(IO_URING + 2, 16),
+      LOOK_AT_PRCTL(__NR_prctl, 11),
       ALLOW,
-      UNLESS_ARCH(COMPAT, 8),
+      UNLESS_ARCH(COMPAT, 13),
       DATA(nr),
-      REFUSE(COMPAT_BPF, 6),
-      REFUSE(COMPAT_USERFAULTFD, 5),
-      REFUSE(COMPAT_KEYCTL, 4),
-      REFUSE(COMPAT_PERF, 3),
+      REFUSE(COMPAT_BPF, 11),
+      REFUSE(COMPAT_USERFAULTFD, 10),
+      REFUSE(COMPAT_KEYCTL, 9),
+      REFUSE(COMPAT_PERF, 8),
+      LOOK_AT_PRCTL(COMPAT_PRCTL, 3),
       BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IO_URING + 3, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IO_URING, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IO_URING, 5, 0),
+      ALLOW,
+      DATA(args[0]), /* of which the kernel, too, takes the lower half */
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_DUMPABLE, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
       ALLOW,
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
   };

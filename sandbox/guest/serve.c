@@ -155,6 +155,7 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_RESTORE: return start_job(frame->tag, restore_tree, &frame->body);
     case REQUEST_USAGE: return start_job(frame->tag, measure_usage, &frame->body);
     case REQUEST_STOP:
+      end_jobs();
       if (!stop_commands()) return refuse(from, frame->tag, ERROR_INTERRUPTED, "some process can't be ended");
       break;
     case REQUEST_LIMIT:

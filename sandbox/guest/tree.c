@@ -17,7 +17,6 @@
 struct saving {
   struct buffer *to;
   uint64_t most;
-  dev_t device;
   char path[PATH_MAX];
 };
 
@@ -67,7 +66,7 @@ static void save_below(struct saving *tree, int parent, const char *name, size_t
     if (is_new || is_changed(&file)) save_file(tree, parent, name, &file);
     return;
   }
-  if (file.st_dev != tree->device || !open_entries(&entries, parent, name)) return;
+  if (!open_entries(&entries, parent, name)) return;
   /* A folder that was moved here brings its entries along, whose own change times are old. */
   bool is_moved = is_new || (is_watched(tree->path) ? !is_remembered(hash, file.st_ino) : is_changed(&file));
   if (is_moved || is_changed(&file)) {
@@ -93,11 +92,9 @@ static void save_below(struct saving *tree, int parent, const char *name, size_t
 /* u64 bytes at most, u32 n, n strings: absolute paths of where the agent can write -> a tree */
 void save_tree(struct reader *body, struct buffer *reply) {
   static struct saving tree;
-  struct stat root;
   tree.to = reply;
   tree.most = get_u64(body);
   raise_descriptor_limit();
-  if (stat("/", &root) == 0) tree.device = root.st_dev;
   for (uint32_t count = get_u32(body); count > 0 && !body->bad && !reply->failed; count--) {
     char *path = to_cstring(get_text(body));
     size_t length = path == NULL ? 0 : strlen(path);

@@ -8,10 +8,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
+
+#define TMPFS 0x01021994
+#define RAMFS 0x858458f6
 
 /* File times come from a clock that may lag behind by a tick. */
 #define MARGIN_US 100000
@@ -135,10 +139,15 @@ int open_closed(int parent, const char *name, int flags, mode_t needed) {
   return fd;
 }
 
-/* Opens a folder for looking at its entries, also one that the agent closed to itself. */
+bool is_disk(int fd) {
+  struct statfs disk;
+  /* The kernel's own have no room to tell of. */
+  return fstatfs(fd, &disk) == 0 && disk.f_blocks > 0 && disk.f_type != TMPFS && disk.f_type != RAMFS;
+}
+
 bool open_entries(struct entries *to, int parent, const char *name) {
   int fd = open_closed(parent, name, O_RDONLY | O_DIRECTORY, 0700);
-  to->names = fd < 0 ? NULL : fdopendir(fd);
+  to->names = fd < 0 || !is_disk(fd) ? NULL : fdopendir(fd);
   if (to->names == NULL || fstat(fd, &to->folder) != 0) {
     if (to->names != NULL) closedir(to->names);
     else close_fd(&fd);

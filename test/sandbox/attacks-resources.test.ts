@@ -84,6 +84,22 @@ describe('memory', () => {
     },
   );
 
+  it('T13: that is shared goes with the last process that has it', async () => {
+    const own = await suite.start();
+    const share = `import ctypes, time
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+at = libc.shmat(libc.shmget(0, 100 << 20, 0o1600), None, 0)
+ctypes.memset(at, 1, 100 << 20)
+time.sleep(60)`;
+    const shared = `grep -c 104857600 /proc/sysvipc/shm`;
+    await run(own, `python3 -c '${share}' & sleep 1.5`);
+    expect(await say(own, shared)).toBe('1\n');
+    await run(own, 'kill -9 -1');
+    expect(await say(own, shared)).toBe('0\n');
+    await own.close();
+  });
+
   it.each(['/dev/shm', '/run/twinpatch', '/dev/mqueue', '/dev'])(
     'T13: a file system in memory at %s takes no more than its share',
     async (folder) => {

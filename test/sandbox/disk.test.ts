@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
-import type { Sandbox, SandboxLimits } from '../../domain/ports.ts';
+import type { PreparedSandbox, Sandbox, SandboxLimits } from '../../domain/ports.ts';
 import type { DiskSpace } from '../../sandbox/disk-watch.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
@@ -24,9 +26,9 @@ afterAll(async () => {
 
 function start(
   limits: Partial<SandboxLimits> = {},
-  signal = new AbortController().signal,
-  onWaiting?: (reason: string) => void,
-): Promise<Sandbox> {
+  options: { signal?: AbortSignal; imageId?: string; onWaiting?: (reason: string) => void } = {},
+): Promise<PreparedSandbox> {
+  const { signal = new AbortController().signal, ...rest } = options;
   const labels = { batch: 'b', sample: 's', rollout: `b/s/rollout-1.${++started}` };
   return sandboxes.start(
     {
@@ -34,7 +36,7 @@ function start(
       limits: { ...LIMITS, ...limits },
       epoch: 1,
       labels,
-      ...(onWaiting ? { onWaiting } : {}),
+      ...rest,
     },
     signal,
   );
@@ -48,6 +50,13 @@ const run = (sandbox: Sandbox, command: string) =>
     timeoutMs: 60_000,
     maxOutputBytes: 10_000,
   });
+
+/** Python that fills three files, which it holds open and which have no name. */
+const UNNAMED = `import os, time
+held = []
+for each in range(3):
+    file = open('f', 'wb'); os.unlink('f'); file.write(bytes(60 << 20)); file.flush(); held.append(file)
+time.sleep(50)`;
 
 describe('what a sandbox writes', () => {
   it.each([
@@ -70,6 +79,36 @@ describe('what a sandbox writes', () => {
       'for f in /var/tmp ~ /testbed; do head -c 60M /dev/zero >$f/f; done; sleep 50',
     ],
     [
+      'T15',
+      'bytes that have no name any more',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      `exec python3 -c "${UNNAMED}"`,
+    ],
+    [
+      'T15',
+      'bytes without a name, by a program that closes itself to others',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      `exec python3 -c "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+${UNNAMED}"`,
+    ],
+    [
+      'T15',
+      'bytes in a folder too deep to be looked into',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      `exec python3 -c "import os, time
+for level in range(5000):
+    os.mkdir('d'); os.chdir('d')
+for each in range(3):
+    open(str(each), 'wb').write(bytes(60 << 20))
+time.sleep(50)"`,
+    ],
+    [
+      'T15',
+      'bytes of files that have many names',
+      { maxDiskBytes: 64 * 1024 ** 2 },
+      'for i in 1 2 3; do head -c 60M /dev/zero >f$i; for n in {1..200}; do ln f$i f$i.$n; done; done; sleep 50',
+    ],
+    [
       'T14',
       'files',
       { maxDiskFiles: 2000 },
@@ -87,6 +126,37 @@ describe('what a sandbox writes', () => {
       await Promise.all([offender.close(), neighbour.close()]);
     },
   );
+
+  it('T15: ends a program that nobody may look into, when its sandbox is measured', async () => {
+    const sandbox = await start({ maxDiskBytes: 64 * 1024 ** 2 });
+    const copy = 'cp "$(readlink -f "$(command -v python3)")" /tmp/closed; chmod 111 /tmp/closed';
+    const result = await run(sandbox, `${copy}; /tmp/closed -c "${UNNAMED}"; echo "ended $?"`);
+    expect(result).toMatchObject({ end: 'exited', output: expect.stringMatching(/ended 137\n$/) });
+    expect(result.durationMs).toBeLessThan(40_000);
+    await sandbox.close();
+  });
+
+  it('T15, T62: counts and saves what is in a volume that the image declares', async () => {
+    const plain = await start();
+    const { Id } = (await engine.docker.getContainer(plain.ref.container).commit({
+      repo: 'twinpatch/prepared',
+      tag: `${installation}-volume`,
+      changes: ['VOLUME /var/tmp'],
+    })) as { Id: string };
+    await plain.close();
+    const [from, into] = await Promise.all([
+      start(LIMITS, { imageId: Id }),
+      start(LIMITS, { imageId: Id }),
+    ]);
+    await run(from, 'echo kept >/var/tmp/kept');
+    expect(await into.restoreTree((await from.saveTree(1_000_000)) ?? new Uint8Array())).toBe(true);
+    expect((await run(into, 'cat /var/tmp/kept')).output).toBe('kept\n');
+    const offender = await start({ maxDiskBytes: 64 * 1024 ** 2 }, { imageId: Id });
+    const written = 'for i in 1 2 3; do head -c 60M /dev/zero >/var/tmp/f$i; done; sleep 50';
+    expect(await run(offender, written)).toMatchObject({ end: 'disk-limit' });
+    await Promise.all([from.close(), into.close(), offender.close()]);
+    await sandboxes.removeImages([Id]);
+  });
 
   it('T15: counts what many short commands write, and runs nothing more beyond the limit', async () => {
     const sandbox = await start({ maxDiskBytes: 64 * 1024 ** 2 });
@@ -125,10 +195,15 @@ describe("the engine's disk", () => {
   it('F21: below its reserve nothing is started, says why, and starts by itself when there is room', async () => {
     diskReserve.bytes = 1e18;
     const reasons: string[] = [];
-    const starting = start({}, undefined, (reason) => {
-      reasons.push(reason);
-      diskReserve.bytes = 0;
-    });
+    const starting = start(
+      {},
+      {
+        onWaiting: (reason) => {
+          reasons.push(reason);
+          diskReserve.bytes = 0;
+        },
+      },
+    );
     const sandbox = await starting;
     expect(reasons).toEqual([expect.stringMatching(/disk has \d+ MiB left, and \d+ MiB are kept/)]);
     await sandbox.close();
@@ -137,15 +212,16 @@ describe("the engine's disk", () => {
   it('F21: a start that waits for room can be called off', async () => {
     diskReserve.files = 1e15;
     const abort = new AbortController();
-    const starting = start({}, abort.signal, () => abort.abort(new Error('called off')));
+    const onWaiting = () => abort.abort(new Error('called off'));
+    const starting = start({}, { signal: abort.signal, onWaiting });
     await expect(starting).rejects.toThrow(/called off|aborted/);
   });
 
   it('T15: below its reserve the sandbox that wrote most is ended, and the others go on', async () => {
     const [offender, small] = await Promise.all([start(), start()]);
-    await run(offender, 'head -c 100M /dev/zero >f');
-    const long = run(offender, 'sleep 50');
-    const other = run(small, 'sleep 12; echo undisturbed');
+    const long = run(offender, `exec python3 -c "${UNNAMED}"`);
+    const other = run(small, 'head -c 70M /dev/zero >f; sleep 12; echo undisturbed');
+    await sleep(2000);
     diskReserve.bytes = 1e18;
     expect(await long).toMatchObject({ end: 'disk-limit' });
     expect(await other).toMatchObject({ end: 'exited', output: 'undisturbed\n' });
