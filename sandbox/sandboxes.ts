@@ -176,7 +176,8 @@ function toAgentEnvironment(imageEnvironment: string[]): Record<string, string> 
   const ofImage = imageEnvironment.flatMap((entry): [string, string][] => {
     const at = entry.indexOf('=');
     const name = entry.slice(0, at);
-    return at < 1 || /^(LD_.*|BASH_ENV|ENV|PS4|HOSTNAME)$/.test(name)
+    return at < 1 ||
+      /^(LD_.*|BASH_ENV|BASHOPTS|ENV|HOSTNAME|POSIXLY_CORRECT|PS4|SHELLOPTS)$/.test(name)
       ? []
       : [[name, entry.slice(at + 1)]];
   });

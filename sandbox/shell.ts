@@ -24,8 +24,9 @@ ${variables.join('\n')}
 }
 
 /**
- * The state that a shell left (its folder, NUL, what `declare -px` says, `end`), as a difference to `environment`; `previous`
- * where the shell left none, because it was killed, replaced itself (`exec`), or ended in a trap of its own.
+ * The state that a shell left (its folder, NUL, what `declare -px` says, `end`; or its folder, NUL, `more`), as a difference to `environment`; that of
+ * `previous` where the shell left none, because it was killed, replaced itself (`exec`), or ended in a trap of its own, and its
+ * variables where those are more than are kept.
  */
 export function parseShell(
   bytes: Uint8Array,
@@ -35,8 +36,9 @@ export function parseShell(
   // One character per byte until the quotes are off: the shell may quote the bytes of one character apart.
   const [folder = '', declared, ...rest] = Buffer.from(bytes).toString('latin1').split('\0');
   const cwd = toText(folder);
-  if (rest.length > 0 || !declared || !cwd?.startsWith('/') || !/(^|\n)end$/.test(declared))
-    return previous;
+  if (rest.length > 0 || declared === undefined || !cwd?.startsWith('/')) return previous;
+  if (declared === 'more') return { ...previous, cwd };
+  if (!/(^|\n)end$/.test(declared)) return previous;
   const found = readDeclared(declared);
   const env: Record<string, string | null> = {};
   for (const name of [...new Set([...found.keys(), ...Object.keys(environment)])].sort()) {

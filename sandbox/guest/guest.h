@@ -100,7 +100,7 @@ void close_output(struct output *output);
 /* shell.c */
 struct shell {
   pid_t pid;   /* -1: none */
-  int input;   /* begins it */
+  int input;   /* begins it, and tells whether it has noticed */
   int output;  /* what it writes, to be read without waiting */
   int text;    /* what it runs, and then the state that it leaves */
   int witness; /* tells whether it could be started */
@@ -112,7 +112,7 @@ bool open_shell(struct shell *shell, pid_t (*make_process)(void));
 bool begin_shell(struct shell *shell, struct text setup, struct text command);
 /* Has it run what another was begun with. */
 bool begin_shell_again(struct shell *shell, const struct shell *other);
-/* Whether it has read anything of what it was begun with; one that was killed before that has run nothing. */
+/* Whether it has noticed that it was begun; one that was killed before that has run nothing. */
 bool has_read(const struct shell *shell);
 /* Of a shell that has ended: false when there was no bash that could be started. */
 bool has_begun(const struct shell *shell);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -13,21 +14,27 @@
 #include "guest.h"
 
 /* Leaves the folder and the exported variables of the shell where its texts were; with builtins alone, because the command may
- * have lost its PATH, and because a program costs a millisecond. A name of the folder that no longer leads there is given up. */
-#define LEAVE                                                                                                    \
-  "[[ . -ef ${PWD-} ]] || builtin cd -P .; builtin printf \"state\\0%s\\0\" \"${PWD-}\"; builtin declare -px; " \
-  "builtin printf end; "
-#define TO_STATE "2>/dev/null >|/proc/self/fd/252"
+ * have lost its PATH, and because a program costs a millisecond, and with those that it may have covered or turned off. A name of
+ * the folder that no longer leads there is given up. */
+#define LEAVE                                                                                               \
+  "unset -f builtin enable; enable builtin cd declare exit printf set trap; builtin trap - DEBUG; "         \
+  "[[ . -ef ${PWD-} ]] || builtin cd -P .; "                                                                \
+  "{ builtin printf \"state\\0%s\\0\" \"${PWD-}\"; builtin declare -px; builtin printf end; } >|/proc/self/fd/252; "
+/* What a command that traces, echoes or traps would say of ours. */
+#define UNHEARD ">/dev/null 2>&1"
 
 /* Waits to be begun, then runs the two texts of STATE_FD, set-up and command, and leaves the shell's state there: at the natural
- * end, or in its EXIT trap unless the command set another. All of it is one line, because the shell must have read it before the
- * command can break what it reads. */
+ * end, at an `exit`, or at any other end in its EXIT trap, unless the command set another. All of it is one line, because the
+ * shell must have read it before the command can break what it reads; no variable keeps a text that it runs. */
 static const char BOOT[] =
-    "trap '[[ -v __twinpatch_code ]] || { " LEAVE "} " TO_STATE "' EXIT; "
-    "builtin read -r -u 251 || builtin exit; exec 251<&-; "
-    "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
-    "builtin read -r -d '' -u 252; eval -- \"$REPLY\"; "
-    "{ __twinpatch_code=$?; " LEAVE "builtin exit \"$__twinpatch_code\"; } " TO_STATE;
+    "unset -v BASH_EXECUTION_STRING; "
+    "trap '{ [[ -v __twinpatch_code ]] || { " LEAVE "}; } " UNHEARD "' EXIT; "
+    "exit() { { __twinpatch_code=${1-$?}; [[ $BASHPID != $$ ]] || { " LEAVE "}; builtin set +vx; } " UNHEARD "; "
+    "builtin exit \"$__twinpatch_code\"; }; "
+    "builtin read -r -u 251 __twinpatch_text || builtin exit; exec 251<&-; "
+    "builtin read -r -d '' -u 252 __twinpatch_text; eval -- \"$__twinpatch_text\"; "
+    "builtin read -r -d '' -u 252 __twinpatch_text; eval -- \"$__twinpatch_text${__twinpatch_text:$((__twinpatch_text=0)):0}\"; "
+    "{ __twinpatch_code=$?; " LEAVE "builtin set +v; builtin exit \"$__twinpatch_code\"; } " UNHEARD;
 
 static bool write_texts(int fd, struct text setup, struct text command) {
   static uint8_t end[1];
@@ -84,9 +91,7 @@ bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
 
 static bool begin(struct shell *shell) {
   fcntl(shell->output, F_SETPIPE_SZ, 256 * 1024);
-  bool has_begun = write(shell->input, "\n", 1) == 1;
-  close_fd(&shell->input);
-  return has_begun;
+  return write(shell->input, "\n", 1) == 1;
 }
 
 bool begin_shell(struct shell *shell, struct text setup, struct text command) {
@@ -100,8 +105,11 @@ bool begin_shell_again(struct shell *shell, const struct shell *other) {
          lseek(shell->text, 0, SEEK_SET) == 0 && begin(shell);
 }
 
-/* The place that it has read to is that of our descriptor, too. */
-bool has_read(const struct shell *shell) { return lseek(shell->text, 0, SEEK_CUR) != 0; }
+/* Nothing but our end of the pipe puts anything into it, so that no command can undo this. */
+bool has_read(const struct shell *shell) {
+  int left = 0;
+  return ioctl(shell->input, FIONREAD, &left) == 0 && left == 0;
+}
 
 bool has_begun(const struct shell *shell) {
   uint8_t refused;
@@ -109,14 +117,20 @@ bool has_begun(const struct shell *shell) {
 }
 
 void put_state(struct buffer *to, const struct shell *shell, char folder[PATH_MAX]) {
-  static const char mark[] = "state";
+  static const char mark[] = "state", more[] = "more";
   struct stat file;
   char *bytes = NULL;
   size_t length = 0;
-  if (fstat(shell->text, &file) == 0 && file.st_size <= MAX_STATE_BYTES && (bytes = malloc((size_t)file.st_size + 1)) != NULL) {
-    ssize_t got = pread(shell->text, bytes, (size_t)file.st_size, 0);
+  if (fstat(shell->text, &file) == 0 && (bytes = malloc(MAX_STATE_BYTES)) != NULL) {
+    ssize_t got = pread(shell->text, bytes, MAX_STATE_BYTES, 0);
     /* Still the command's own text where its shell left no state. */
     if (got > (ssize_t)sizeof mark && memcmp(bytes, mark, sizeof mark) == 0) length = (size_t)got - sizeof mark;
+    /* Of more than is kept, the folder: the first text of it. */
+    size_t first = length > 0 ? strnlen(bytes + sizeof mark, length) + 1 : 0;
+    if (file.st_size > MAX_STATE_BYTES && first > 0 && first + sizeof more < length) {
+      memcpy(bytes + sizeof mark + first, more, sizeof more);
+      length = first + strlen(more);
+    }
   }
   const char *state = length > 0 ? bytes + sizeof mark : "";
   put_text(to, state, length);

@@ -201,6 +201,33 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
           ['trap "echo bye" EXIT; export T=2', 'echo "$T"'],
           '2\n',
         ],
+        [
+          'the state after an `exit` with an EXIT trap of its own',
+          ['trap "echo bye" EXIT; cd /tmp; export T=3; exit 1', 'echo "$T"; pwd'],
+          '3\n/tmp\n',
+        ],
+        [
+          'the state when a DEBUG trap prints',
+          ['trap "echo debug" DEBUG; cd /tmp; export T=4', 'echo "$T"; pwd'],
+          '4\n/tmp\n',
+        ],
+        [
+          'the state when builtins are covered and turned off',
+          [
+            'builtin() { echo no; }; declare() { echo no; }; enable -n printf cd; export T=5; cd() { command cd "$@"; }',
+            'echo "$T"',
+          ],
+          '5\n',
+        ],
+        [
+          'the folder, and the variables as they were, where those would be more than 256 KB',
+          [
+            'export T=6',
+            `cd /tmp; export T=7 A=$(head -c 130000 /dev/zero | tr '\\0' x); export B=$A C=$A`,
+            'echo "$T"; pwd',
+          ],
+          '6\n/tmp\n',
+        ],
       ])('keeps %s', async (_what, commands, output) => {
         expect((await session(...commands)).output).toBe(output);
       });
@@ -225,6 +252,19 @@ export function describeSandbox(name: string, start: () => Promise<Sandbox>): vo
       ])('F6: goes on after %s', async (command, output) => {
         expect((await session(command, 'echo ok')).output).toBe(output);
       });
+
+      it.each([
+        ['set -x; echo hi', '++ echo hi\nhi\n'],
+        ['set -x; echo hi; exit 3', '++ echo hi\nhi\n++ exit 3\n'],
+        ['set -x; (exit 3)', '++ exit 3\n'],
+        [`set -x; trap 'echo bye' EXIT; exit 3`, `++ trap 'echo bye' EXIT\n++ exit 3\nbye\n`],
+        ['set -xe; false', '++ false\n'],
+      ])(
+        'says with tracing what the command did and nothing of ours: %s',
+        async (command, output) => {
+          expect((await session(command)).output).toBe(output);
+        },
+      );
 
       it('keeps the previous state where a command leaves none', async () => {
         const { shell } = await session('export A=1', 'cd /; exec true');

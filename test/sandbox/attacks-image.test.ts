@@ -38,7 +38,7 @@ describe('an image', () => {
     [
       'declares',
       `RUN useradd -u 4321 other
-ENV LD_PRELOAD=/nowhere.so BASH_ENV=/nowhere ENV=/nowhere HOSTNAME=x PATH=/nowhere:/usr/local/bin:/usr/bin:/bin:/usr/sbin
+ENV LD_PRELOAD=/nowhere.so BASH_ENV=/nowhere ENV=/nowhere HOSTNAME=x PATH=/nowhere:/usr/local/bin:/usr/bin:/bin:/usr/sbin POSIXLY_CORRECT=1 SHELLOPTS=posix:xtrace
 LABEL dev.twinpatch.installation=another dev.twinpatch.role=guest dev.twinpatch.rollout=b/s/other
 VOLUME ["/data", "/tmp", "/home/agent", "/run/twinpatch", "/.twinpatch"]
 HEALTHCHECK --interval=1s CMD touch /tmp/checked

@@ -67,6 +67,16 @@ describe('a command', () => {
     },
   );
 
+  it('runs once, whatever it does to the descriptors that its shell began with', async () => {
+    const back = `python3 -c 'import os
+for fd in range(3, 256):
+    try: os.lseek(fd, 0, 0)
+    except OSError: pass'`;
+    for (let round = 0; round < 3; round++)
+      expect(await run(`echo x >>counter; ${back}; kill -9 $$`)).toMatchObject({ exitCode: 137 });
+    expect((await run('cat counter')).output).toBe('x\nx\nx\n');
+  });
+
   it('is run also when the shell that waited for it was stopped', async () => {
     await run('(sleep 0.3; kill -STOP -1) &');
     await sleep(800);

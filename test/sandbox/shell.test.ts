@@ -59,6 +59,14 @@ describe('the state of a shell', () => {
     expect(parseShell(Buffer.from('gone\0end'), {}, INITIAL_SHELL)).toBe(INITIAL_SHELL);
   });
 
+  it('is the folder alone, with the variables before, where those are more than are kept', () => {
+    const before = { cwd: '/testbed', env: { A: '1' } };
+    expect(parseShell(Buffer.from('/tmp\0more'), {}, before)).toEqual({
+      cwd: '/tmp',
+      env: { A: '1' },
+    });
+  });
+
   it('reads a quarter of a megabyte at once', () => {
     const text = '\\"'.repeat(120_000);
     const bytes = Buffer.from(`/\0declare -x A="${text}"\nend`);
