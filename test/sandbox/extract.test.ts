@@ -181,7 +181,7 @@ describe('extraction', () => {
       const first = await sandbox.extractPatch(CAPS);
       const verifiers = (await sandboxes.list()).filter(({ labels }) => labels.role === 'verifier');
       expect(verifiers).not.toEqual([]);
-      for (const { id } of verifiers) await engine.docker.getContainer(id).kill();
+      for (const { id } of verifiers) await engine.docker.getContainer(id).remove({ force: true });
       expect(await sandbox.extractPatch(CAPS)).toEqual(first);
     });
   });
