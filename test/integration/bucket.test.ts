@@ -32,6 +32,7 @@ let server: TestServer;
 let undisturbed: Product;
 let moved: Product;
 let store: Store;
+let second: Record<string, string>;
 
 /** What a host knows that has nothing but the address of the server and of the store. */
 async function hostOf(name: string): Promise<Record<string, string>> {
@@ -51,7 +52,8 @@ beforeAll(async () => {
 
   moved = await createProduct();
   moved.configure({ ...config, store: location });
-  const [first, second] = [await hostOf('first'), await hostOf('second')];
+  const first = await hostOf('first');
+  second = await hostOf('second');
   const on = ['--temporal', server.address];
   expect(await moved.run(['run', ...on, '--detach'], first)).toMatchObject({ code: 0 });
   store = await openStore(location, { cacheFolder: join(moved.folder, 'reader') });
@@ -73,7 +75,7 @@ beforeAll(async () => {
 }, 300_000);
 
 afterAll(async () => {
-  await moved?.run(['down']);
+  await moved?.run(['down'], second);
   await Promise.all([undisturbed?.close(), moved?.close(), server?.close(), s3?.close()]);
 });
 
