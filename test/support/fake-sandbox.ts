@@ -33,15 +33,21 @@ import { joinOutput, outputShares } from '../../sandbox/command.ts';
 import { parseShell, renderShell } from '../../sandbox/shell.ts';
 
 /**
- * Sourced by the shell when it ends, after the command and again in its EXIT trap: writes what parseShell reads
- * to the file STATE beside it. Builtins only, because the command may have lost its PATH. Returns the code it found, so the shell's own exit code stays.
+ * Leaves what parseShell reads in the file STATE: with builtins alone, because the command may have lost its PATH, and with those
+ * that it may have covered or turned off.
  */
-const SAVE_STATE = String.raw`__twinpatch_code=$?
-[[ -n "${'$'}{__twinpatch_saved-}" ]] && return "$__twinpatch_code"
-__twinpatch_saved=1
-{ builtin printf '%s\0' "$PWD"; builtin declare -px; builtin printf end; } >| STATE 2>/dev/null
-return "$__twinpatch_code"
-`;
+const LEAVE = String.raw`unset -f builtin enable; enable builtin cd declare exit printf set trap; builtin trap - DEBUG; { builtin printf "%s\0" "${'$'}{PWD-}"; builtin declare -px; builtin printf end; } >| STATE; `;
+/** What a command that traces, echoes or traps would say of ours. */
+const UNHEARD = '>/dev/null 2>&1';
+/** Runs SETUP and COMMAND, and leaves the state at the end, at an `exit`, or in the EXIT trap. */
+const SCRIPT = [
+  `trap '{ [[ -v __twinpatch_code ]] || { ${LEAVE}}; } ${UNHEARD}' EXIT;`,
+  `exit() { { __twinpatch_code=\${1-$?}; [[ $BASHPID != $$ ]] || { ${LEAVE}}; builtin set +vx; } ${UNHEARD}; builtin exit "$__twinpatch_code"; };`,
+  'unset -v BASH_EXECUTION_STRING; . SETUP; eval -- "$(<COMMAND)";',
+  `{ __twinpatch_code=$?; ${LEAVE}builtin set +v; builtin exit "$__twinpatch_code"; } ${UNHEARD}`,
+].join(' ');
+/** Of more than this, only the folder is kept. */
+const MAX_STATE_BYTES = 256 * 1024;
 
 /** A fresh fake whose repository holds `files` (paths relative to /testbed). */
 export async function createFakeSandbox(files: Record<string, string> = {}): Promise<Sandbox> {
@@ -83,23 +89,19 @@ export async function createFakeSandbox(files: Record<string, string> = {}): Pro
       renderShell(shell).replaceAll(REPOSITORY_PATH, repository),
     );
     await writeFile(join(folder, 'command'), toReal(request.command.replaceAll('\0', '')));
-    await writeFile(join(folder, 'save'), SAVE_STATE.replace('STATE', `'${folder}/state'`));
     await writeFile(join(folder, 'state'), '');
     // A file, not a pipe: a process left behind holds nothing up.
     const output = await open(join(folder, 'output'), 'a');
     const started = performance.now();
-    const save = `{ . ${folder}/save; } 2>/dev/null`;
-    const child = spawn(
-      'bash',
-      [
-        '--noprofile',
-        '--norc',
-        '-c',
-        `trap '${save}' EXIT; . ${folder}/setup; eval -- "$(<${folder}/command)"; ${save}`,
-        'bash',
-      ],
-      { cwd: root, env: environment, detached: true, stdio: ['ignore', output.fd, output.fd] },
-    );
+    const script = SCRIPT.replaceAll('STATE', `${folder}/state`)
+      .replace('SETUP', `${folder}/setup`)
+      .replace('COMMAND', `${folder}/command`);
+    const child = spawn('bash', ['--noprofile', '--norc', '-c', script, 'bash'], {
+      cwd: root,
+      env: environment,
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd],
+    });
     const killTree = () => {
       try {
         process.kill(-(child.pid ?? 0), 'SIGKILL');
@@ -130,7 +132,7 @@ export async function createFakeSandbox(files: Record<string, string> = {}): Pro
       written.length <= request.maxOutputBytes
         ? written
         : Buffer.concat([written.subarray(0, head), written.subarray(written.length - tail)]);
-    const left = parseShell(await readFile(join(folder, 'state')), environment, shell);
+    const left = parseShell(clipState(await readFile(join(folder, 'state'))), environment, shell);
     const joined = joinOutput(kept, written.length, request.maxOutputBytes);
     return {
       end: timedOut ? 'timed-out' : 'exited',
@@ -236,3 +238,8 @@ const REASONS: Record<string, string> = {
   EEXIST: 'Not a directory',
   EACCES: 'Permission denied',
 };
+
+function clipState(state: Buffer): Buffer {
+  if (state.length <= MAX_STATE_BYTES) return state;
+  return Buffer.concat([state.subarray(0, state.indexOf(0) + 1), Buffer.from('more')]);
+}
