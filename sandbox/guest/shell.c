@@ -31,7 +31,7 @@ static const char BOOT[] =
     "trap '{ [[ -v __twinpatch_code ]] || { " LEAVE "}; } " UNHEARD "' EXIT; "
     "exit() { { __twinpatch_code=${1-$?}; [[ $BASHPID != $$ ]] || { " LEAVE "}; builtin set +vx; } " UNHEARD "; "
     "builtin exit \"$__twinpatch_code\"; }; "
-    "builtin read -r -u 251 __twinpatch_text || builtin exit; exec 251<&-; "
+    "builtin read -r -u 251 __twinpatch_text && builtin read -r -u 251 __twinpatch_text || builtin exit; exec 251<&-; "
     "builtin read -r -d '' -u 252 __twinpatch_text; eval -- \"$__twinpatch_text\"; "
     "builtin read -r -d '' -u 252 __twinpatch_text; eval -- \"$__twinpatch_text${__twinpatch_text:$((__twinpatch_text=0)):0}\"; "
     "{ __twinpatch_code=$?; " LEAVE "builtin set +v; builtin exit \"$__twinpatch_code\"; } " UNHEARD;
@@ -89,9 +89,12 @@ bool open_shell(struct shell *shell, pid_t (*make_process)(void)) {
   return true;
 }
 
+/* Two lines: one that was being killed while it waited can still take the first, and has run nothing. */
+static const char BEGIN[] = "\n\n";
+
 static bool begin(struct shell *shell) {
   fcntl(shell->output, F_SETPIPE_SZ, 256 * 1024);
-  return write(shell->input, "\n", 1) == 1;
+  return write(shell->input, BEGIN, sizeof BEGIN - 1) == sizeof BEGIN - 1;
 }
 
 bool begin_shell(struct shell *shell, struct text setup, struct text command) {
