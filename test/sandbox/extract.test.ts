@@ -181,7 +181,13 @@ describe('extraction', () => {
       const first = await sandbox.extractPatch(CAPS);
       const verifiers = (await sandboxes.list()).filter(({ labels }) => labels.role === 'verifier');
       expect(verifiers).not.toEqual([]);
-      for (const { id } of verifiers) await engine.docker.getContainer(id).remove({ force: true });
+      for (const { id } of verifiers) {
+        // It may be going already.
+        await engine.docker
+          .getContainer(id)
+          .remove({ force: true })
+          .catch(() => undefined);
+      }
       expect(await sandbox.extractPatch(CAPS)).toEqual(first);
     });
   });

@@ -154,8 +154,11 @@ describe('a sample with', () => {
     const end = batch.ends.get(batch.manifest[index] ?? '');
     expect(Object.keys(end?.results ?? {})).toEqual(done);
     expect(end?.attempt).toBe(attempt);
-    const { status, typedSearchAttributes } = await described(name);
-    expect(status.name).toBe(verdict.startsWith('infrastructure') ? 'FAILED' : 'COMPLETED');
+    // Its batch hears of its end a moment before.
+    await expect
+      .poll(async () => (await described(name)).status.name)
+      .toBe(verdict.startsWith('infrastructure') ? 'FAILED' : 'COMPLETED');
+    const { typedSearchAttributes } = await described(name);
     expect(typedSearchAttributes.get(STAGE)).toBe('ended');
     expect(typedSearchAttributes.get(OUTCOME)).toBe(verdict);
     expect(typedSearchAttributes.get(BATCH)).toBe('paths');
