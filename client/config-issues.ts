@@ -111,7 +111,7 @@ function lastKey(path: string): string {
 
 function nearest(word: string, candidates: string[]): string | undefined {
   if (candidates.length === 0 || word.length > MAX_WORD_CHARS) return undefined;
-  const longer = candidates.find((each) => word.length >= 4 && each.startsWith(word));
+  const longer = candidates.find((each) => word.length >= 4 && plain(each).startsWith(plain(word)));
   if (longer !== undefined) return longer;
   const near = closest(word, candidates);
   return distance(word.toLowerCase(), near.toLowerCase()) <= Math.max(2, word.length / 3)

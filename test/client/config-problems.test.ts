@@ -55,6 +55,10 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
       'twinpatch.yaml:4:3  environment.baseUrl: unknown key here; did you mean `teacher.endpoints[].baseUrl`?',
     ],
     [
+      'name: a\nteacher:\n  endpoints: [{ baseUrl: http://127.0.0.1:1/v1, model: m, apikey: A }]\n',
+      'twinpatch.yaml:3:59  teacher.endpoints.0.apikey: unknown key; did you mean `apiKeyEnv`?',
+    ],
+    [
       `${GOOD}budget:\n  quux: 1\n`,
       'twinpatch.yaml:4:3  budget.quux: unknown key; known here: `maxCostUsd`',
     ],
