@@ -1,10 +1,10 @@
 /** Writes the rows of batches, and checks them when asked. */
 
-import { checkDataset } from '../dataset/check.ts';
 import { DEFAULT_CONVERSATION, type ConversationOptions } from '../dataset/conversation.ts';
 import { DatasetError } from '../dataset/folder.ts';
 import type { FormatName } from '../dataset/formats/names.ts';
 import type { BatchSummary, DatasetManifest } from '../dataset/manifest.ts';
+import type { RenderingReport } from '../dataset/row-rendering.ts';
 import type { FinishedSample } from '../dataset/select.ts';
 import { writeDataset, type WriteOptions } from '../dataset/write.ts';
 import type { RolloutStatus } from '../domain/outcome.ts';
@@ -12,6 +12,7 @@ import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
 import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
+import { prepareCheck } from './check-export.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
 
@@ -26,34 +27,42 @@ export interface ExportOptions {
   maskFailed?: boolean | undefined;
   endStatus?: RolloutStatus[] | undefined;
   check?: boolean | undefined;
+  /** Folder of the tokenizer of the model the rows are for; every row is checked with it. */
+  tokenizer?: string | undefined;
 }
 
-/** Returns the manifest, and the problems the check found, one line each. Throws CliError when the folder can't be written. */
+/**
+ * Returns the manifest, the problems the check found, one line each, and what rendering the rows showed where a tokenizer is named.
+ * Throws CliError when the folder can't be written, or the tokenizer can't be read.
+ */
 export async function exportBatches(
   store: Store,
   batches: BatchRecord[],
   directory: string,
   options: ExportOptions,
-): Promise<{ manifest: DatasetManifest; problems: string[] }> {
+): Promise<{
+  manifest: DatasetManifest;
+  problems: string[];
+  rendering: RenderingReport | undefined;
+}> {
   const planned = await Promise.all(batches.map(({ id }) => store.batches.planned(id)));
-  const manifest = await writeDataset(() => samplesOf(store, batches), {
-    ...toWriteOptions(options),
-    directory,
-    planned: planned.reduce((total, count) => total + count, 0),
-    simulated: batches.some(({ simulated }) => simulated),
-    batches: await Promise.all(batches.map((batch) => summarize(store, batch))),
-  }).catch((error: unknown) => {
+  const write = toWriteOptions(options);
+  try {
+    const check = await prepareCheck(options, write);
+    const manifest = await writeDataset(() => samplesOf(store, batches), {
+      ...write,
+      conversation: { ...write.conversation, ownTokens: check.ownTokens },
+      directory,
+      planned: planned.reduce((total, count) => total + count, 0),
+      simulated: batches.some(({ simulated }) => simulated),
+      batches: await Promise.all(batches.map((batch) => summarize(store, batch))),
+    });
+    return { manifest, ...(await check.run(directory)) };
+  } catch (error) {
     if (error instanceof DatasetError)
       throw new CliError(EXIT.failed, error.message, { cause: error });
     throw error;
-  });
-  const problems = options.check === true ? await checkDataset(directory) : [];
-  return {
-    manifest,
-    problems: problems.map(
-      ({ file, line, message }) => `${file}${line === null ? '' : `:${line}`}: ${message}`,
-    ),
-  };
+  }
 }
 
 // --- internal ---

@@ -59,6 +59,8 @@ export interface ConversationOptions {
   chatTokens: 'drop' | 'escape';
   /** Replies whose call failed by the teacher's own fault are kept and not trained on. */
   maskFailed: boolean;
+  /** Control tokens of the tokenizer the rows are for, longest first, beside those that every tokenizer's are told by. */
+  ownTokens?: string[];
 }
 
 export const DEFAULT_CONVERSATION: ConversationOptions = { chatTokens: 'drop', maskFailed: false };
@@ -96,7 +98,9 @@ export function toConversation(
   if (!isOrdered(conversation.turns)) return { lost: 'broken-turns' };
   if (!conversation.turns.some((turn) => turn.role === 'assistant' && turn.train))
     return { lost: 'nothing-to-train' };
-  return hasChatTokens(conversation) ? { lost: 'chat-tokens' } : { conversation };
+  return hasChatTokens(conversation, options.ownTokens)
+    ? { lost: 'chat-tokens' }
+    : { conversation };
 }
 
 /** All texts of a reply; names and arguments as they stand in a row, escapes resolved. */
@@ -165,9 +169,9 @@ function addHeard(turns: ConversationTurn[], turn: Turn, options: ConversationOp
   else if (last.content !== content) last.content += `\n${content}`;
 }
 
-function heard(content: string, { chatTokens }: ConversationOptions): string {
+function heard(content: string, { chatTokens, ownTokens }: ConversationOptions): string {
   const text = cleanText(content);
-  return chatTokens === 'escape' ? defuseTags(defuseTokens(text)) : text;
+  return chatTokens === 'escape' ? defuseTags(defuseTokens(text, ownTokens)) : text;
 }
 
 /** Something to read before every reply; tools answer every call of the reply before them, first of all. */
@@ -187,15 +191,12 @@ function isOrdered(turns: ConversationTurn[]): boolean {
   return before === 'assistant';
 }
 
-function hasChatTokens({ system, turns }: Conversation): boolean {
+function hasChatTokens({ system, turns }: Conversation, ownTokens: string[] = []): boolean {
+  const isUnsafe = (text: string) => hasControlTokens(text, ownTokens) || hasChatTags(text);
   if (isUnsafe(system)) return true;
   return turns.some((turn) =>
     turn.role === 'assistant' ? textsOf(turn).some(isUnsafe) : isUnsafe(turn.content),
   );
-}
-
-function isUnsafe(text: string): boolean {
-  return hasControlTokens(text) || hasChatTags(text);
 }
 
 function stringsOf(value: Json): string[] {

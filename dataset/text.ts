@@ -47,9 +47,9 @@ export function toSpacedJson(value: Json): string {
   return `{${fields.join(', ')}}`;
 }
 
-/** A tokenizer turns these into control tokens wherever they stand: `<|im_end|>` and its like of every model family. */
-export function hasControlTokens(text: string): boolean {
-  return CONTROL_TOKEN.test(text);
+/** A tokenizer turns these into control tokens wherever they stand: `<|im_end|>` and its like of every model family, and `own`. */
+export function hasControlTokens(text: string, own: string[] = []): boolean {
+  return CONTROL_TOKEN.test(text) || own.some((token) => text.includes(token));
 }
 
 /** Tags that chat templates and parsers give a meaning: inside a message they would end or forge a call, a response, a thought. */
@@ -57,9 +57,12 @@ export function hasChatTags(text: string): boolean {
   return CHAT_TAG.test(text);
 }
 
-/** The text with a space in every control token, so that it is none any more and still can be read. */
-export function defuseTokens(text: string): string {
-  return text.replace(ALL_TOKENS, breakUp);
+/** The text with a space in every control token, `own` (longest first) included, so that it is none any more and still can be read. */
+export function defuseTokens(text: string, own: string[] = []): string {
+  return own.reduce(
+    (rest, token) => rest.replaceAll(token, breakUp),
+    text.replace(ALL_TOKENS, breakUp),
+  );
 }
 
 /** The text with a space in every tag of chat templates. */

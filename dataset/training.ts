@@ -3,7 +3,7 @@
 import type { DatasetManifest } from './manifest.ts';
 
 /** Longest sequence, in tokens; the reference trains with it. */
-const MAX_TOKENS = 32_768;
+export const MAX_TOKENS = 32_768;
 /** A model the examples name; any of the family does. */
 const MODEL = 'Qwen/Qwen3-8B';
 

@@ -3,9 +3,11 @@
 import { Option, type Command } from '@commander-js/extra-typings';
 import { FORMAT_NAMES } from '../../dataset/formats/names.ts';
 import type { DatasetManifest } from '../../dataset/manifest.ts';
+import type { RenderingReport } from '../../dataset/row-rendering.ts';
 import { CliError, EXIT } from '../errors.ts';
-import { type Io, note, print, printJson } from '../output.ts';
+import { type Io, note, print, printJson, sanitizeLine } from '../output.ts';
 import { parseCount, parseShare, JSON_OPTION, STORE_OPTION } from '../options.ts';
+import { printRendering } from '../print-rendering.ts';
 import { ACCEPTED_RECALL } from '../yield.ts';
 
 export function registerExport(program: Command, io: Io): void {
@@ -46,11 +48,15 @@ export function registerExport(program: Command, io: Io): void {
     .option('--mask-failed', 'train on no reply whose call failed by its own fault')
     .option('--out <folder>', 'folder to write (default: out/BATCH)')
     .option('--check', 'read the rows back and verify each')
+    .option(
+      '--tokenizer <folder>',
+      "render each row with this model's chat template and count its tokens; implies --check",
+    )
     .option(...STORE_OPTION)
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers cookies --out data/web --format openai --check\n  $ twinpatch export headers --file-type parquet --shard-rows 5000',
+      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers cookies --out data/web --format openai --check\n  $ twinpatch export headers --file-type parquet --shard-rows 5000\n  $ twinpatch export headers --check --tokenizer models/qwen3',
     )
     .action(async (names, options) => {
       const { resolve } = await import('node:path');
@@ -60,18 +66,31 @@ export function registerExport(program: Command, io: Io): void {
       const batches = await requireBatches(store, names);
       const name = batches.map(({ id }) => id).join('+');
       const folder = resolve(io.cwd, options.out ?? `out/${name}`);
-      const { manifest, problems } = await exportBatches(store, batches, folder, options);
-      if (options.json) await printJson(io, { ...manifest, directory: folder });
+      const { manifest, problems, rendering } = await exportBatches(store, batches, folder, {
+        ...options,
+        tokenizer: options.tokenizer && resolve(io.cwd, options.tokenizer),
+      });
+      if (options.json) await printJson(io, { ...manifest, directory: folder, rendering });
       else await printManifest(io, manifest, folder);
-      for (const problem of problems) await note(io, problem);
-      if (problems.length > 0)
-        throw new CliError(EXIT.failed, `${problems.length} rows do not pass the check`);
-      if (options.check === true && options.json !== true)
+      if (rendering && options.json !== true) await printRendering(io, rendering);
+      for (const problem of problems) await note(io, sanitizeLine(problem));
+      if (problems.length > 0) throw failedCheck(problems, rendering);
+      if ((options.check === true || rendering) && options.json !== true)
         await print(io, 'every row passes the check');
     });
 }
 
 // --- internal ---
+
+function failedCheck(problems: string[], rendering: RenderingReport | undefined): CliError {
+  const failed = `the check found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`;
+  if (!rendering?.isLossy) return new CliError(EXIT.failed, failed);
+  const next =
+    rendering.wouldWork.length === 0
+      ? 'no format keeps all of it with this chat template; train with another template, such as ChatML with --format hermes'
+      : `this chat template keeps all of it with ${rendering.wouldWork.join(', or with ')}`;
+  return new CliError(EXIT.failed, `${failed}: ${next}`);
+}
 
 async function printManifest(io: Io, manifest: DatasetManifest, folder: string): Promise<void> {
   const { join } = await import('node:path');
