@@ -1,13 +1,10 @@
 /** Writes the rows of batches, and checks them when asked. */
 
-import { DEFAULT_CONVERSATION, type ConversationOptions } from '../dataset/conversation.ts';
 import { DatasetError } from '../dataset/folder.ts';
-import type { FormatName } from '../dataset/formats/names.ts';
 import type { BatchSummary, DatasetManifest } from '../dataset/manifest.ts';
 import type { RenderingReport } from '../dataset/row-rendering.ts';
 import type { FinishedSample } from '../dataset/select.ts';
 import { writeDataset, type WriteOptions } from '../dataset/write.ts';
-import type { RolloutStatus } from '../domain/outcome.ts';
 import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
 import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
@@ -15,17 +12,13 @@ import type { BatchRecord, Store } from '../domain/store.ts';
 import { prepareCheck } from './check-export.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
+import type { SelectionOptions } from './selection-options.ts';
+import { toSurveyOptions } from './survey-options.ts';
 
-export interface ExportOptions {
-  minRecall: number;
-  recallMode: 'exact' | 'sera';
-  format?: FormatName | undefined;
+export interface ExportOptions extends SelectionOptions {
   arguments?: 'object' | 'string' | undefined;
   fileType?: 'jsonl' | 'parquet' | undefined;
   shardRows?: number | undefined;
-  chatTokens?: ConversationOptions['chatTokens'] | undefined;
-  maskFailed?: boolean | undefined;
-  endStatus?: RolloutStatus[] | undefined;
   check?: boolean | undefined;
   /** Folder of the tokenizer of the model the rows are for; every row is checked with it. */
   tokenizer?: string | undefined;
@@ -70,15 +63,8 @@ export async function exportBatches(
 function toWriteOptions(
   options: ExportOptions,
 ): Omit<WriteOptions, 'directory' | 'planned' | 'simulated' | 'batches'> {
-  const { minRecall, recallMode, chatTokens, maskFailed, endStatus } = options;
   return {
-    minRecall,
-    recallMode,
-    endStatus: endStatus ?? ['submitted'],
-    conversation: {
-      chatTokens: chatTokens ?? DEFAULT_CONVERSATION.chatTokens,
-      maskFailed: maskFailed ?? DEFAULT_CONVERSATION.maskFailed,
-    },
+    ...toSurveyOptions(options),
     format: options.format ?? 'hermes',
     argumentsAs: options.arguments ?? 'object',
     fileType: options.fileType ?? 'jsonl',

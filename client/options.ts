@@ -24,6 +24,12 @@ export function parseCount(value: string): number {
   return Number(value);
 }
 
+/** A whole number from 0. Throws InvalidArgumentError. */
+export function parseWhole(value: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw new InvalidArgumentError('Give a whole number from 0.');
+  return Number(value);
+}
+
 /** A parser that takes `auto` too, for no value of one's own. */
 export function orAuto<T>(parse: (value: string) => T): (value: string) => T | 'auto' {
   return (value) => (value === 'auto' ? value : parse(value));

@@ -1,112 +1,122 @@
-/** The first reading of an export: which rollouts can become rows, and why the others can't. */
+/** What is remembered of a rollout that can become a row: a few numbers, and signatures where views compare rows. */
 
-import { DatasetError } from './folder.ts';
-import { toConversation, type ConversationOptions } from './conversation.ts';
-import type { Format } from './formats/format.ts';
-import {
-  addOne,
-  countVerdict,
-  emptySampleCounts,
-  type DatasetManifest,
-  type RowCounts,
-} from './manifest.ts';
-import { toOrigin, type Example } from './row.ts';
-import {
-  KINDS,
-  select,
-  type FinishedSample,
-  type Kind,
-  type RolloutSide,
-  type SelectOptions,
-} from './select.ts';
+import { createHash } from 'node:crypto';
+import { changedLines, readPatch } from '../domain/patch.ts';
+import { fileKind } from '../domain/patch-facts.ts';
+import { textsOf } from './conversation.ts';
+import { factOf, type FactValue, type RowSource } from './facts.ts';
+import { shingles, signatureOf, type Signature } from './minhash.ts';
+import type { Example } from './row.ts';
+import type { Kind } from './select.ts';
+import type { Views } from './views.ts';
 
-/** A rollout that can become a row. */
 export interface Candidate {
   /** The rollout's id. */
   id: string;
   kind: Kind;
   simulated: boolean;
+  /** Numbers of the function and the file it is about, the same for every commit and batch. */
+  function: number;
+  file: number;
+  /** Files that were there before and that its patch changes, documents, settings and the like aside; read for a split. */
+  changed: number[];
+  /** Of the patch; undefined where no view asks, and where nothing was changed. */
+  patch: Signature | undefined;
+  /** Of what the teacher wrote; undefined where no view asks. */
+  trajectory: Signature | undefined;
+  /** Of the preferred fact: those with less go first. */
+  order: number;
+  stratum: FactValue;
+  /** Its place in a fair draw, from 0 to 1. */
+  lot: number;
+  replies: number;
+  /** Replies that are trained on. */
+  trained: number;
 }
 
-export interface Survey {
-  /** In the order of the samples. */
-  candidates: Candidate[];
-  samples: DatasetManifest['samples'];
-  lost: Record<Kind, RowCounts['lost']>;
+/** Makes candidates of rows; what no view asks for is not read. */
+export function candidatesFor(
+  views: Views,
+): (source: RowSource, written: Example) => Promise<Candidate> {
+  const numberOf = numbering();
+  const isSplit = views.heldOut !== undefined;
+  const needsPatch = isSplit || views.distinctPatches !== undefined;
+  const needsTrajectory = isSplit || views.distinctTrajectories !== undefined;
+  return async (source, written) => {
+    const { kind, sample, side } = source;
+    const { repository, file, name } = sample.target;
+    const fileNumber = (path: string) => numberOf(JSON.stringify([repository, path]));
+    const patch = needsPatch ? await side.patch() : '';
+    const replies = written.conversation.turns.filter((turn) => turn.role === 'assistant');
+    return {
+      id: side.rolloutId,
+      kind,
+      simulated: side.simulated,
+      function: numberOf(JSON.stringify([repository, file, name])),
+      file: fileNumber(file),
+      changed: isSplit ? changedFiles(patch).map(fileNumber) : [],
+      patch: signatureOf(shingles(changesOf(patch), PATCH_WORDS)),
+      trajectory: needsTrajectory
+        ? signatureOf(shingles(replies.flatMap(textsOf), TRAJECTORY_WORDS))
+        : undefined,
+      order: await orderOf(source, views),
+      stratum: views.stratify === undefined ? null : await factOf(views.stratify, source),
+      lot: drawLot(views.seed, side.rolloutId),
+      replies: replies.length,
+      trained: replies.filter(({ train }) => train).length,
+    };
+  };
 }
 
-export interface SurveyOptions extends SelectOptions {
-  conversation: ConversationOptions;
-  /** Samples in the plans; those that are not brought are counted as unfinished. */
-  planned: number;
+/** The order in which rows are taken where not all can be: T2, which was verified, before T1; then by preference, then by lot. */
+export function compareCandidates(a: Candidate, b: Candidate): number {
+  if (a.kind !== b.kind) return a.kind === 't2' ? -1 : 1;
+  if (a.order !== b.order) return a.order < b.order ? -1 : 1;
+  return a.lot - b.lot || (a.id < b.id ? -1 : 1);
 }
 
-/** Reads every finished sample once; one trajectory is in memory at a time. Throws DatasetError. */
-export async function surveySamples(
-  samples: AsyncIterable<FinishedSample>,
-  format: Format,
-  options: SurveyOptions,
-): Promise<Survey> {
-  const counts = emptySampleCounts(options.planned);
-  const lost: Survey['lost'] = { t1: {}, t2: {} };
-  const candidates: Candidate[] = [];
-  for await (const sample of samples) {
-    countVerdict(counts, sample.verdict);
-    if (counts.unfinished < 0) throw tooManySamples(options.planned, sample.sampleKey);
-    for (const kind of KINDS) {
-      const selected = select(kind, sample, options);
-      const read =
-        'lost' in selected ? selected : await readExample(sample, selected.side, options);
-      const reason = 'lost' in read ? read.lost : format.lossOf(read.example.conversation);
-      if (reason !== undefined) addOne(lost[kind], reason);
-      else if ('example' in read) candidates.push(toCandidate(kind, read.side));
-    }
-  }
-  refuseMixture(candidates);
-  return { candidates, samples: counts, lost };
-}
-
-/** The training example of a rollout, or why there is none. Throws DatasetError where the store lacks the trajectory. */
-export async function readExample(
-  sample: FinishedSample,
-  side: RolloutSide,
-  { conversation: options }: Pick<SurveyOptions, 'conversation'>,
-): Promise<{ example: Example; side: RolloutSide } | { lost: string }> {
-  const trajectory = await side.trajectory().catch((cause: unknown) => {
-    throw new DatasetError(
-      `the trajectory of ${side.rolloutId} cannot be read: ${String(cause)}; look at the store with \`twinpatch doctor\``,
-      { cause },
-    );
-  });
-  const read = toConversation(trajectory, options);
-  if ('lost' in read) return read;
-  const origin = toOrigin({
-    instanceId: sample.sampleKey,
-    rollout: side.rolloutId,
-    recall: sample.recall,
-    simulated: side.simulated,
-    provenance: { ...sample.provenance, ...side.provenance },
-  });
-  return { example: { conversation: read.conversation, trajectory, origin }, side };
+/** A number from 0 to 1 that the seed and the name alone determine. */
+export function drawLot(seed: number, name: string): number {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([seed, name]))
+    .digest();
+  return hash.readUIntBE(0, LOT_BYTES) / 2 ** (8 * LOT_BYTES);
 }
 
 // --- internal ---
 
-function toCandidate(kind: Kind, { rolloutId, simulated }: RolloutSide): Candidate {
-  return { id: rolloutId, kind, simulated };
+/** Words of a shingle; patches are short, and say more with each. */
+const PATCH_WORDS = 4;
+const TRAJECTORY_WORDS = 5;
+const LOT_BYTES = 6;
+
+/** The same number for the same text. */
+function numbering(): (text: string) => number {
+  const numbers = new Map<string, number>();
+  return (text) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  };
 }
 
-function refuseMixture(candidates: Candidate[]): void {
-  const scripted = candidates.find(({ simulated }) => simulated);
-  const real = candidates.find(({ simulated }) => !simulated);
-  if (!scripted || !real) return;
-  throw new DatasetError(
-    `${scripted.id} was written by the scripted teacher and ${real.id} by a real one: export their batches apart`,
-  );
+async function orderOf(source: RowSource, { prefer }: Views): Promise<number> {
+  if (prefer === undefined) return 0;
+  const value = await factOf(prefer.fact, source);
+  if (typeof value !== 'number') return Infinity;
+  return prefer.least ? value : -value;
 }
 
-function tooManySamples(planned: number, sampleKey: string): DatasetError {
-  return new DatasetError(
-    `${planned} samples are planned, and ${sampleKey} is one more: is a batch named twice?`,
-  );
+/** The changed lines with their signs, as one text: neither places nor context make two changes different. */
+function changesOf(patch: string): string[] {
+  const lines: string[] = [];
+  changedLines(patch, (start, end) => lines.push(patch.slice(start, end)));
+  return [lines.join('\n')];
+}
+
+function changedFiles(patch: string): string[] {
+  return readPatch(patch).flatMap(({ path, oldPath, binary }) => {
+    const kind = fileKind({ path, binary });
+    return oldPath !== null && (kind === 'source' || kind === 'tests') ? [oldPath] : [];
+  });
 }

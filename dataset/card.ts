@@ -3,7 +3,7 @@
 import type { Column } from './columns.ts';
 import { renderFeatures } from './columns.ts';
 import type { Format } from './formats/format.ts';
-import type { BatchSummary, DatasetManifest } from './manifest.ts';
+import type { BatchSummary, DatasetManifest, Split, ViewCounts } from './manifest.ts';
 import { KINDS, type Kind } from './select.ts';
 import { isJsonObject, type Json } from './text.ts';
 import type { Example, Row } from './row.ts';
@@ -48,6 +48,12 @@ rollout; recall is the share of T1's changed lines that T2's patch contains.`,
     renderCosts(manifest),
     '## What was left out',
     renderLosses(manifest),
+    ...(manifest.views.length === 0 ? [] : [renderViews(manifest.views)]),
+    ...(manifest.files.some(({ split }) => split === 'held-out')
+      ? [
+          'Rows of the held-out files share no function, no file and no near-duplicate with the others: use them to evaluate, and do not train on them.',
+        ]
+      : []),
   ];
   return `${parts.join('\n\n')}\n`;
 }
@@ -83,14 +89,24 @@ const PARSERS: Record<string, string> = {
   raw: 'Raw messages are for conversions of your own: what has to be served depends on them.',
 };
 
+/** What the hub calls the splits. */
+const HUB_SPLITS: Record<Split, string> = { train: 'train', 'held-out': 'test' };
+
 function renderHeader(
   { batches, fileType, files }: DatasetManifest,
   columns: Column[] | undefined,
   title: string,
 ): string {
   const configs = KINDS.map((kind) => {
-    const names = files.filter((file) => file.kind === kind).map(({ name }) => name);
-    return `- config_name: ${kind}\n  data_files:\n${names.map((name) => `  - ${JSON.stringify(name)}\n`).join('')}`;
+    const ofKind = files.filter((file) => file.kind === kind);
+    const isSplit = ofKind.some(({ split }) => split === 'held-out');
+    const lines = isSplit
+      ? Object.entries(HUB_SPLITS).map(([split, name]) => {
+          const paths = ofKind.filter((file) => file.split === split).map((file) => file.name);
+          return `  - split: ${name}\n    path:\n${paths.map((path) => `    - ${JSON.stringify(path)}\n`).join('')}`;
+        })
+      : ofKind.map(({ name }) => `  - ${JSON.stringify(name)}\n`);
+    return `- config_name: ${kind}\n  data_files:\n${lines.join('')}`;
   });
   const features =
     columns === undefined || fileType === 'jsonl'
@@ -158,6 +174,14 @@ function renderLosses({ samples, t1, t2 }: DatasetManifest): string {
     reasons.map((reason) => [reason, t1.lost[reason] ?? 0, t2.lost[reason] ?? 0]),
   );
   return `Of ${samples.planned} samples ${finished} have ended.\n\n${reasons.length === 0 ? 'Nothing was left out.' : table}`;
+}
+
+/** Each view gets the rows that the one before it left. */
+function renderViews(views: ViewCounts[]): string {
+  return renderTable(
+    ['view', 'T1 in', 'T1 left', 'T2 in', 'T2 left'],
+    views.map(({ view, t1, t2 }) => [view, t1.in, t1.out, t2.in, t2.out]),
+  );
 }
 
 function renderTable(head: string[], rows: (string | number)[][]): string {

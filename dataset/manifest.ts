@@ -10,9 +10,25 @@ const count = z.number().int().min(0);
 const counts = z.record(z.string(), count);
 const rowCounts = z.strictObject({
   rows: count,
+  /** Of these rows. */
+  replies: count,
+  /** Replies that are trained on. */
+  trained: count,
   /** Finished samples that gave no row, by reason; with `rows` they add up to the finished samples. */
   lost: counts,
 });
+
+/** Rows that a view got, and those it left. */
+const viewCount = z.strictObject({
+  in: count,
+  out: count,
+  /** Of a condition: rows that meet all the others. */
+  only: count.optional(),
+});
+const viewCounts = z.strictObject({ view: z.string(), t1: viewCount, t2: viewCount });
+
+/** Rows of the two have no function, file or near-duplicate in common. */
+const split = z.enum(['train', 'held-out']);
 
 const usd = z.number().min(0).nullable();
 
@@ -64,10 +80,13 @@ export const manifestSchema = z.strictObject({
   }),
   t1: rowCounts,
   t2: rowCounts,
+  /** In the order in which they were applied. */
+  views: z.array(viewCounts),
   files: z.array(
     z.strictObject({
       name: z.string(),
       kind: z.enum(['t1', 't2']),
+      split,
       rows: count,
       bytes: count,
       sha256: z.string(),
@@ -78,6 +97,8 @@ export const manifestSchema = z.strictObject({
 export type DatasetManifest = z.infer<typeof manifestSchema>;
 export type BatchSummary = z.infer<typeof batchSchema>;
 export type RowCounts = z.infer<typeof rowCounts>;
+export type ViewCounts = z.infer<typeof viewCounts>;
+export type Split = z.infer<typeof split>;
 
 export const MANIFEST_NAME = 'manifest.json';
 

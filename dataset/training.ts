@@ -10,7 +10,7 @@ const MODEL = 'Qwen/Qwen3-8B';
 /** Files by name. Nothing for what the scripted teacher made, which nobody shall train on. */
 export function renderTraining(manifest: DatasetManifest): Record<string, string> {
   if (manifest.simulated) return {};
-  const files = manifest.files.filter(({ rows }) => rows > 0);
+  const files = manifest.files.filter(({ rows, split }) => rows > 0 && split === 'train');
   switch (manifest.format) {
     case 'hermes':
     case 'xml':

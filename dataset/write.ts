@@ -2,8 +2,9 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readExample, surveySamples, type Candidate, type SurveyOptions } from './candidates.ts';
 import { renderCard, renderServing } from './card.ts';
+import type { ChosenRow } from './choose.ts';
+import { readExample } from './examples.ts';
 import { DatasetError, type FindForeign, replaceFolder } from './folder.ts';
 import type { Format } from './formats/format.ts';
 import { formatOf } from './formats/formats.ts';
@@ -13,12 +14,16 @@ import {
   type BatchSummary,
   type DatasetManifest,
   readManifest,
+  type Split,
 } from './manifest.ts';
 import { openLines, openParquet, type RowFile } from './row-files.ts';
 import { KINDS, type FinishedSample, type Kind } from './select.ts';
 import type { Example, Row } from './row.ts';
+import { selectRows } from './select-rows.ts';
+import type { SurveyOptions } from './survey.ts';
 import type { Json } from './text.ts';
 import { renderTraining } from './training.ts';
+import { toShownViews } from './views.ts';
 
 export interface WriteOptions extends SurveyOptions {
   /** Made or replaced; it may hold nothing but an earlier export. */
@@ -49,13 +54,9 @@ export async function writeDataset(
     );
   }
   return replaceFolder(options.directory, findForeign(options), async (folder) => {
-    const survey = await surveySamples(samples(), format, options);
-    const simulated = survey.candidates[0]?.simulated ?? options.simulated;
-    const written = await writeRows(samples(), folder, format, survey.candidates, {
-      ...options,
-      simulated,
-    });
-    const rowsOf = (kind: Kind) => survey.candidates.filter((each) => each.kind === kind).length;
+    const { rows, ...selected } = await selectRows(samples(), format, options);
+    const simulated = selected.simulated ?? options.simulated;
+    const written = await writeRows(samples(), folder, format, rows, { ...options, simulated });
     const manifest: DatasetManifest = {
       formatVersion: 2,
       format: options.format,
@@ -63,9 +64,10 @@ export async function writeDataset(
       simulated,
       batches: options.batches,
       options: toShown(options),
-      samples: survey.samples,
-      t1: { rows: rowsOf('t1'), lost: survey.lost.t1 },
-      t2: { rows: rowsOf('t2'), lost: survey.lost.t2 },
+      samples: selected.samples,
+      t1: selected.t1,
+      t2: selected.t2,
+      views: selected.views,
       files: written.files,
     };
     const beside = {
@@ -83,7 +85,7 @@ export async function writeDataset(
 // --- internal ---
 
 const EXPORT_FILE =
-  /^(?:t[12](?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|(?:manifest|dataset_info)\.json|README\.md|SERVING\.md|(?:axolotl|llama_factory)\.yaml|(?:trl|unsloth)_sft\.py)$/;
+  /^(?:t[12](?:\.held-out)?(?:-\d{5}-of-\d{5})?(?:\.SIMULATED)?\.(?:jsonl|parquet)|(?:manifest|dataset_info)\.json|README\.md|SERVING\.md|(?:axolotl|llama_factory)\.yaml|(?:trl|unsloth)_sft\.py)$/;
 
 /** Only an earlier export is replaced, and one of real rows by no simulated ones. */
 function findForeign({ simulated }: WriteOptions): FindForeign {
@@ -98,7 +100,7 @@ function findForeign({ simulated }: WriteOptions): FindForeign {
   };
 }
 
-/** The files of one kind of rows, filled one after the other. */
+/** The files of one kind and split of rows, filled one after the other. */
 interface Shards {
   append(id: string, render: () => Promise<Row>): Promise<void>;
   finish(): Promise<DatasetManifest['files']>;
@@ -109,20 +111,19 @@ async function writeRows(
   samples: AsyncIterable<FinishedSample>,
   folder: string,
   format: Format,
-  candidates: Candidate[],
+  rows: ChosenRow[],
   options: WriteOptions,
 ): Promise<{ files: DatasetManifest['files']; first: Example | undefined }> {
   let first: Example | undefined;
-  const shards = KINDS.map((kind) => ({
-    kind,
-    files: openShards(
-      kind,
-      candidates.filter((each) => each.kind === kind),
-      folder,
-      format,
-      options,
-    ),
-  }));
+  const splits: Split[] = options.views.heldOut === undefined ? ['train'] : ['train', 'held-out'];
+  const shards = KINDS.flatMap((kind) =>
+    splits.map((split) => {
+      const ids = rows
+        .filter((row) => row.kind === kind && row.split === split)
+        .map(({ id }) => id);
+      return { kind, files: openShards({ kind, split, ids }, folder, format, options) };
+    }),
+  );
   try {
     for await (const sample of samples) {
       for (const { kind, files } of shards) {
@@ -131,8 +132,8 @@ async function writeRows(
         await files.append(side.rolloutId, async () => {
           const read = await readExample(sample, side, options);
           if ('lost' in read) throw changedMeanwhile(side.rolloutId);
-          first ??= read.example;
-          return format.render(read.example);
+          first ??= read.written;
+          return format.render(read.written);
         });
       }
     }
@@ -144,23 +145,23 @@ async function writeRows(
   }
 }
 
-/** Rows come in the order of the candidates, so one file is open at a time. */
+/** Rows come in the order of the ids, so one file is open at a time. */
 function openShards(
-  kind: Kind,
-  candidates: Candidate[],
+  { kind, split, ids }: { kind: Kind; split: Split; ids: string[] },
   folder: string,
   format: Format,
   { fileType, simulated, ...options }: WriteOptions,
 ): Shards {
-  const shardRows = options.shardRows ?? Math.max(1, candidates.length);
-  const left = new Set(candidates.map(({ id }) => id));
-  const total = Math.max(1, Math.ceil(candidates.length / shardRows));
+  const shardRows = options.shardRows ?? Math.max(1, ids.length);
+  const left = new Set(ids);
+  const total = Math.max(1, Math.ceil(ids.length / shardRows));
   const files: DatasetManifest['files'] = [];
   let current: { name: string; file: RowFile; rows: number } | undefined;
   const begin = async () => {
+    const own = split === 'train' ? '' : `.${split}`;
     const part =
       options.shardRows !== undefined ? `-${padded(files.length)}-of-${padded(total)}` : '';
-    const name = `${kind}${part}${simulated ? '.SIMULATED' : ''}.${fileType}`;
+    const name = `${kind}${own}${part}${simulated ? '.SIMULATED' : ''}.${fileType}`;
     const path = join(folder, name);
     const file =
       fileType === 'parquet' && format.columns !== undefined
@@ -171,7 +172,7 @@ function openShards(
   };
   const end = async () => {
     const { name, file, rows } = current ?? (await begin());
-    files.push({ name, kind, rows, ...(await file.finish()) });
+    files.push({ name, kind, split, rows, ...(await file.finish()) });
     await file.close();
     current = undefined;
   };
@@ -217,5 +218,6 @@ function toShown(options: WriteOptions): Record<string, Json> {
     maskFailed: conversation.maskFailed,
     argumentsAs,
     shardRows: shardRows ?? null,
+    ...toShownViews(options.views),
   };
 }

@@ -1,17 +1,19 @@
 /** How things end: rollouts with a status, samples with a verdict, activities with a typed failure. */
 
 /** Why a rollout stopped. Only `submitted` is the agent's own end; every other is a limit. */
-export type RolloutStatus =
-  | 'submitted'
-  | 'step-limit'
-  | 'context-limit'
-  | 'format-errors'
-  | 'command-timeouts'
-  | 'tool-time-limit'
-  | 'token-limit'
-  | 'time-limit'
-  | 'cost-limit'
-  | 'disk-limit';
+export const ROLLOUT_STATUSES = [
+  'submitted',
+  'step-limit',
+  'context-limit',
+  'format-errors',
+  'command-timeouts',
+  'tool-time-limit',
+  'token-limit',
+  'time-limit',
+  'cost-limit',
+  'disk-limit',
+] as const;
+export type RolloutStatus = (typeof ROLLOUT_STATUSES)[number];
 
 export type UnverifiableReason =
   | Exclude<RolloutStatus, 'submitted'>

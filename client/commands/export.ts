@@ -1,31 +1,20 @@
 /** `twinpatch export`: rows on disk. */
 
 import { Option, type Command } from '@commander-js/extra-typings';
-import { FORMAT_NAMES } from '../../dataset/formats/names.ts';
 import type { DatasetManifest } from '../../dataset/manifest.ts';
 import type { RenderingReport } from '../../dataset/row-rendering.ts';
 import { CliError, EXIT } from '../errors.ts';
-import { type Io, note, print, printJson, sanitizeLine } from '../output.ts';
-import { parseCount, parseShare, JSON_OPTION, STORE_OPTION } from '../options.ts';
+import { type Io, note, print, printJson, sanitizeLine, write } from '../output.ts';
+import { parseCount, JSON_OPTION, STORE_OPTION } from '../options.ts';
 import { printRendering } from '../print-rendering.ts';
-import { ACCEPTED_RECALL } from '../yield.ts';
+import { withSelection } from '../selection-options.ts';
 
 export function registerExport(program: Command, io: Io): void {
-  program
+  const command = program
     .command('export')
     .argument('[batches...]')
-    .description('write the rows of batches: T1, T2 and a manifest')
-    .option('--min-recall <share>', 'least recall of a T2 row', parseShare, ACCEPTED_RECALL)
-    .addOption(
-      new Option('--recall-mode <mode>', 'recall that --min-recall means')
-        .choices(['exact', 'sera'] as const)
-        .default('exact' as const),
-    )
-    .addOption(
-      new Option('--format <format>', 'form of the rows, see docs/datasets.md')
-        .choices(FORMAT_NAMES)
-        .default('hermes' as const),
-    )
+    .description('write the rows of batches: T1, T2 and a manifest');
+  withSelection(command)
     .addOption(
       new Option('--arguments <type>', 'how openai rows hold the arguments of calls')
         .choices(['object', 'string'] as const)
@@ -37,15 +26,6 @@ export function registerExport(program: Command, io: Io): void {
         .default('jsonl' as const),
     )
     .option('--shard-rows <n>', 'rows of a file at most', parseCount)
-    .addOption(
-      new Option(
-        '--chat-tokens <policy>',
-        'what chat-template tokens in tool output and prompts do: they cost the row, or get a space inside',
-      )
-        .choices(['drop', 'escape'] as const)
-        .default('drop' as const),
-    )
-    .option('--mask-failed', 'train on no reply whose call failed by its own fault')
     .option('--out <folder>', 'folder to write (default: out/BATCH)')
     .option('--check', 'read the rows back and verify each')
     .option(
@@ -56,7 +36,7 @@ export function registerExport(program: Command, io: Io): void {
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers cookies --out data/web --format openai --check\n  $ twinpatch export headers --file-type parquet --shard-rows 5000\n  $ twinpatch export headers --check --tokenizer models/qwen3',
+      '\nExamples:\n  $ twinpatch export headers --min-recall 0.5\n  $ twinpatch export headers cookies --out data/web --format openai --check\n  $ twinpatch export headers --file-type parquet --shard-rows 5000\n  $ twinpatch export headers --where "patchLines <= 40" --where "keptRatio >= 0.88" --distinct-patches --t1-rows 5000 --t2-rows 3000 --prefer keptRatio\n  $ twinpatch export headers --max-per-function 2 --held-out 0.1\n  $ twinpatch export headers --check --tokenizer models/qwen3',
     )
     .action(async (names, options) => {
       const { resolve } = await import('node:path');
@@ -99,6 +79,10 @@ async function printManifest(io: Io, manifest: DatasetManifest, folder: string):
   for (const kind of ['t1', 't2'] as const) {
     const lost = Object.entries(manifest[kind].lost).map(([reason, count]) => `${reason} ${count}`);
     if (lost.length > 0) await print(io, `left out of ${kind}: ${lost.join(', ')}`);
+  }
+  if (manifest.views.length > 0) {
+    const { renderViews } = await import('../render-views.ts');
+    await write(io.stdout, `\n${renderViews(manifest.views, io)}`);
   }
   if (manifest.simulated)
     await print(io, 'SIMULATED: made by the scripted teacher, must not be used for training');

@@ -1,7 +1,7 @@
 /** `hermes`: thoughts, tool calls and tool responses as tags inside plain messages; axolotl, TRL, Unsloth and LLaMA-Factory train it alike. */
 
 import { z } from 'zod';
-import type { Call } from '../conversation.ts';
+import type { Call, Conversation } from '../conversation.ts';
 import { ORIGIN_COLUMNS, originShape } from '../row.ts';
 import { isJsonObject, toSpacedJson, type Json } from '../text.ts';
 import { readAs, readJson, RowError, toolsSchema, type Format } from './format.ts';
@@ -47,12 +47,9 @@ export const FLAT_COLUMNS: Format['columns'] = [
 export const hermes: Format = {
   name: 'hermes',
   lossOf: () => undefined,
-  render: ({ conversation: { system, tools, turns }, origin }) => ({
-    messages: [
-      { role: 'system', content: withTools(system, renderTools(tools)), train: false },
-      ...toMessages(turns, MANNER),
-    ],
-    tool_json: JSON.stringify(tools),
+  render: ({ conversation, origin }) => ({
+    messages: toHermesMessages(conversation),
+    tool_json: JSON.stringify(conversation.tools),
     ...origin,
   }),
   parse(value) {
@@ -64,6 +61,12 @@ export const hermes: Format = {
   },
   columns: FLAT_COLUMNS,
 };
+
+/** The messages of a row. */
+export function toHermesMessages({ system, tools, turns }: Conversation): FlatMessage[] {
+  const prompt = withTools(system, renderTools(tools));
+  return [{ role: 'system', content: prompt, train: false }, ...toMessages(turns, MANNER)];
+}
 
 /** The system message of a flat row: the prompt the teacher had, then the tools and how to call them. */
 export function withTools(system: string, tools: string): string {

@@ -74,3 +74,24 @@ describe('export --tokenizer', () => {
     expect(await readFile(join(home, 'rows', 'manifest.json'), 'utf8')).toBe(before);
   });
 });
+
+describe('export', () => {
+  it.each([
+    [['--where', 'recal >= 0.5'], 'there is no fact `recal`; the nearest is `recall`'],
+    [['--where', 'recall'], 'is no condition'],
+    [['--distinct-patches', '0.3'], 'Give a number from 0.5 to 1.'],
+    [['--held-out', '2'], 'Give a number from 0 to 1.'],
+    [['--end-status', 'done'], 'Give one of submitted, step-limit'],
+    [['--prefer', 'file'], 'file is a text'],
+    [['--t1-rows', '-1'], 'Give a whole number from 0.'],
+  ])('with %j is a mistake of usage, told with what would be right', async (args, message) => {
+    const { exitCode, stderr } = await runCli(['export', 'headers', ...args]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  it('lists the facts that can be asked for', async () => {
+    const { stdout } = await runCli(['export', '--help']);
+    expect(stdout).toMatch(/Facts for --where.*keptRatio.*patchLines/s);
+  });
+});

@@ -1,6 +1,7 @@
 import { DEFAULT_CONVERSATION } from '../../dataset/conversation.ts';
 import type { BatchSummary } from '../../dataset/manifest.ts';
 import type { FinishedSample, RolloutSide } from '../../dataset/select.ts';
+import { NO_VIEWS } from '../../dataset/views.ts';
 import type { WriteOptions } from '../../dataset/write.ts';
 import type { ToolSchema, Trajectory, Turn } from '../../domain/trajectory.ts';
 
@@ -114,6 +115,7 @@ export function optionsOf(
     recallMode: 'exact',
     endStatus: ['submitted'],
     conversation: DEFAULT_CONVERSATION,
+    views: NO_VIEWS,
     format: 'hermes',
     argumentsAs: 'object',
     fileType: 'jsonl',

@@ -79,10 +79,14 @@ describe('writeDataset', () => {
     });
     expect(manifest.t1).toEqual({
       rows: 5,
+      replies: 10,
+      trained: 10,
       lost: { 'self-check': 1, duplicate: 1, 'not-final': 2, 'not-submitted': 1 },
     });
     expect(manifest.t2).toEqual({
       rows: 2,
+      replies: 4,
+      trained: 4,
       lost: {
         'below-min-recall': 1,
         'no-recall': 1,
