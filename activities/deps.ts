@@ -3,7 +3,9 @@
 import type { BatchConfig } from '../domain/config.ts';
 import type { Hash } from '../domain/ids.ts';
 import type { Images, Sandboxes, Teacher } from '../domain/ports.ts';
+import type { Ref } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
+import type { PatchJudgement } from '../domain/verification.ts';
 import type { SavingLimits } from './saved-trees.ts';
 
 export interface MainDeps {
@@ -23,6 +25,8 @@ export interface RolloutDeps extends Pick<
 > {
   images: Images;
   sandboxes: Sandboxes;
+  /** Whether a patch fits a snapshot, and what it makes can be parsed. */
+  judgePatch(snapshot: Ref, patch: string): Promise<PatchJudgement>;
   saving: SavingLimits;
 }
 

@@ -1,9 +1,12 @@
 /** Compares the two patches of a sample. */
 
+import { compareBehaviour } from '../agent/behaviour.ts';
 import { patchFacts } from '../domain/patch-facts.ts';
 import { recall, recallByFile } from '../domain/recall.ts';
+import { recallVariants } from '../domain/recall-variants.ts';
 import type { RolloutResult, VerifyResult } from '../domain/sample.ts';
-import { stageName } from '../domain/stage-key.ts';
+import type { Trajectory } from '../domain/trajectory.ts';
+import { type VerificationFacts, verifyName } from '../domain/verification.ts';
 import type { RolloutDeps } from './deps.ts';
 import { readResult, readSample, runStage, type StageInput } from './stage.ts';
 
@@ -13,16 +16,12 @@ export interface VerifyInput extends StageInput {
   rollout2: string;
 }
 
-export function createVerify({ store, hash }: RolloutDeps) {
+export function createVerify({ store, hash, judgePatch }: RolloutDeps) {
   /** Returns recall in both modes; facts about both patches are stored beside. */
   return function verify(input: VerifyInput): Promise<VerifyResult> {
     return runStage('comparing the patches', async () => {
       const { sample } = await readSample(store, input);
-      const name = stageName(
-        'verify',
-        { rollout1: input.rollout1, rollout2: input.rollout2 },
-        hash,
-      );
+      const name = verifyName(input, hash);
       const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
       const finished = await store.ledger.get<VerifyResult>(key);
       if (finished !== undefined) return finished;
@@ -30,16 +29,23 @@ export function createVerify({ store, hash }: RolloutDeps) {
       const first = await readResult<RolloutResult>(store, input, input.rollout1);
       const second = await readResult<RolloutResult>(store, input, input.rollout2);
       const [target, produced] = await Promise.all([textOf(first), textOf(second)]);
-      const facts = await store.blobs.putJson({
+      const files = recallByFile(target, produced);
+      const facts: VerificationFacts = {
         target: patchFacts(target, sample.target),
         produced: patchFacts(produced, sample.target),
-        files: recallByFile(target, produced),
-      });
+        files,
+        variants: recallVariants(target, produced, files),
+        judgement: await judgePatch(sample.snapshot, produced),
+        behaviour: compareBehaviour(
+          await store.blobs.getJson<Trajectory>(first.trajectory),
+          await store.blobs.getJson<Trajectory>(second.trajectory),
+        ),
+      };
       return store.ledger.put<VerifyResult>(key, {
         key: name,
         exact: recall(target, produced, 'exact'),
         sera: recall(target, produced, 'sera'),
-        facts,
+        facts: await store.blobs.putJson(facts),
         sameImage: first.sandbox.imageId === second.sandbox.imageId,
       });
     });

@@ -1,6 +1,7 @@
 /** A sample as text for a terminal. Everything in it came from a model or a repository, and is made safe to show. */
 
 import type { Turn } from '../domain/trajectory.ts';
+import { renderFacts } from './render-facts.ts';
 import { sanitize } from './output.ts';
 import type { RolloutView, SampleView } from './sample-view.ts';
 
@@ -23,6 +24,7 @@ export function renderSampleView(view: SampleView, options: { steps: boolean }):
       `lines      ${matched} of ${targetLines} target lines found, ${producedLines} produced, precision ${precision?.toFixed(2) ?? 'undefined'}`,
     );
   }
+  if (view.facts !== null) parts.push(...renderFacts(view.facts));
   if (view.selfCheck !== null) parts.push(`self-check ${view.selfCheck}`);
   if (view.rollout1 !== null)
     parts.push(...renderRollout('rollout 1', view.rollout1, options.steps));

@@ -12,6 +12,7 @@ import type {
 } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { Trajectory, Turn } from '../domain/trajectory.ts';
+import type { VerificationFacts } from '../domain/verification.ts';
 import { CliError, EXIT } from './errors.ts';
 import { requireBatch } from './session.ts';
 import { explain, samplesWithEnds } from './yield.ts';
@@ -36,6 +37,8 @@ export interface SampleView {
   reason: string;
   recall: VerifyResult['exact'] | null;
   sera: VerifyResult['sera'] | null;
+  /** What verification recorded beside recall; of an earlier version a part. */
+  facts: Partial<VerificationFacts> | null;
   selfCheck: 'yes' | 'no' | null;
   pr: { text: string; leak: number } | null;
   rollout1: RolloutView | null;
@@ -101,6 +104,7 @@ export async function readSampleView(
     reason: explain(end),
     recall: verified?.exact ?? null,
     sera: verified?.sera ?? null,
+    facts: verified === undefined ? null : await store.blobs.getJson(verified.facts),
     selfCheck: check?.answer ?? null,
     pr: pr?.text == null ? null : { text: await readText(store, pr.text), leak: pr.leak },
     rollout1: first === undefined ? null : await toView(store, first),

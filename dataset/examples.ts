@@ -1,11 +1,13 @@
 /** The training example of a rollout, whole and as it is written. */
 
 import type { Trajectory } from '../domain/trajectory.ts';
+import type { SampleVerification } from '../domain/verification.ts';
 import { toConversation, type ConversationLoss, type ConversationOptions } from './conversation.ts';
 import { DatasetError } from './folder.ts';
 import { measure } from './lengths.ts';
 import { toOrigin, type Example } from './row.ts';
 import type { FinishedSample, RolloutSide } from './select.ts';
+import type { JsonObject } from './text.ts';
 import type { Views } from './views.ts';
 
 export interface ExampleOptions {
@@ -30,12 +32,17 @@ export async function readExample(
   });
   const read = toConversation(trajectory, options.conversation);
   if ('lost' in read) return read;
+  const verification = await sample.verification?.();
   const origin = toOrigin({
     instanceId: sample.sampleKey,
     rollout: side.rolloutId,
     recall: sample.recall,
     simulated: side.simulated,
-    provenance: { ...sample.provenance, ...side.provenance },
+    provenance: {
+      ...sample.provenance,
+      ...side.provenance,
+      ...(verification && { verification: toJson(verification) }),
+    },
   });
   const whole = { conversation: read.conversation, trajectory, origin };
   const written = options.views.cut ? cut(whole, options) : whole;
@@ -43,6 +50,12 @@ export async function readExample(
 }
 
 // --- internal ---
+
+/** As rows hold it: all but the figures of single files, whose number knows no bound. */
+function toJson({ files: _files, ...verification }: SampleVerification): JsonObject {
+  // It was read from JSON.
+  return verification as unknown as JsonObject;
+}
 
 function cut(
   example: Example,

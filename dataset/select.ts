@@ -4,6 +4,7 @@ import type { FunctionRange } from '../domain/patch-facts.ts';
 import type { RolloutStatus, Verdict } from '../domain/outcome.ts';
 import type { RecallMode } from '../domain/recall.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
+import type { SampleVerification } from '../domain/verification.ts';
 import type { Json } from './text.ts';
 
 /** T1 is rollout 1, from the vague instruction; T2 is rollout 2, from the pull request. */
@@ -34,6 +35,8 @@ export interface FinishedSample {
   /** The attempt at rollout 1 that counts. */
   t1?: RolloutSide;
   t2?: RolloutSide;
+  /** What verification found of its patches and rollouts; undefined of a sample that is not verified. */
+  verification?(): Promise<SampleVerification | undefined>;
   provenance: Record<string, Json>;
 }
 

@@ -30,6 +30,10 @@ export interface PatchFacts {
   kinds: Record<FileKind, number>;
   /** New files that look left behind: programs, logs and patches at the top level, reproduction scripts anywhere. */
   leftoverScripts: number;
+  /** Files of tests that were deleted. */
+  deletedTests: number;
+  /** Files written anew: at least nine tenths of their lines were replaced, and they had some. */
+  rewritten: number;
   /** Lines changed, and in no block of changes anything but whitespace. */
   whitespaceOnly: boolean;
   /** A line of the seed function was removed, or one was added inside it or right after its last line. */
@@ -39,25 +43,36 @@ export interface PatchFacts {
 /** Facts of a unified diff whose old side is the tree that `seedFunction` was found in. */
 export function patchFacts(patch: string, seedFunction: FunctionRange): PatchFacts {
   const whitespace = watchWhitespace(patch);
+  const rewrites = watchRewrites(patch);
   let touchesTarget = false;
   const files = readPatch(patch, (start, end, oldLine, hunk) => {
     const sign = patch[start];
     whitespace.onLine(start, end, hunk);
+    rewrites.onLine(start, hunk);
     if ((hunk.file.oldPath ?? hunk.file.path) !== seedFunction.file) return;
     const { startLine, endLine } = seedFunction;
     touchesTarget ||= sign === '-' && oldLine >= startLine && oldLine <= endLine;
     touchesTarget ||= sign === '+' && oldLine > startLine && oldLine <= endLine + 1;
   });
   const kinds = Object.fromEntries(FILE_KINDS.map((kind) => [kind, 0])) as PatchFacts['kinds'];
-  const facts = { files: files.length, added: 0, removed: 0, kinds, leftoverScripts: 0 };
+  const facts = { added: 0, removed: 0, leftoverScripts: 0, deletedTests: 0 };
   for (const file of files) {
     facts.added += file.added;
     facts.removed += file.removed;
-    facts.kinds[fileKind(file)] += 1;
+    const kind = fileKind(file);
+    kinds[kind] += 1;
     if (isLeftover(file)) facts.leftoverScripts += 1;
+    if (kind === 'tests' && file.newPath === null) facts.deletedTests += 1;
   }
   const hasLines = facts.added + facts.removed > 0;
-  return { ...facts, whitespaceOnly: hasLines && whitespace.isAll(), touchesTarget };
+  return {
+    files: files.length,
+    ...facts,
+    kinds,
+    rewritten: rewrites.count(),
+    whitespaceOnly: hasLines && whitespace.isAll(),
+    touchesTarget,
+  };
 }
 
 /** What kind of file this is, judged by its path alone, but for binary ones. */
@@ -164,6 +179,40 @@ function watchWhitespace(patch: string) {
     isAll(): boolean {
       closeBlock();
       return onlyWhitespace;
+    },
+  };
+}
+
+/** Unchanged lines that a diff shows after a change, where the file has as many. */
+const CONTEXT_LINES = 3;
+const MIN_REWRITTEN_LINES = 5;
+const MIN_REPLACED_SHARE = 0.9;
+
+/** Watches for files of which one hunk, from the first line to the last, replaces nearly all. */
+function watchRewrites(patch: string) {
+  const hunks = new Map<PatchFile, { first: Hunk; isOnly: boolean; kept: number; trail: number }>();
+  return {
+    onLine(start: number, hunk: Hunk): void {
+      let seen = hunks.get(hunk.file);
+      if (seen === undefined) {
+        hunks.set(hunk.file, (seen = { first: hunk, isOnly: true, kept: 0, trail: 0 }));
+      }
+      if (seen.first !== hunk) seen.isOnly = false;
+      const isChange = patch[start] === '+' || patch[start] === '-';
+      if (!isChange) seen.kept += 1;
+      seen.trail = isChange ? 0 : seen.trail + 1;
+    },
+    count(): number {
+      return [...hunks].filter(
+        ([file, { first, isOnly, kept, trail }]) =>
+          isOnly &&
+          trail < CONTEXT_LINES &&
+          first.oldStart === 1 &&
+          first.oldCount >= MIN_REWRITTEN_LINES &&
+          file.newPath !== null &&
+          file.added > 0 &&
+          kept <= first.oldCount * (1 - MIN_REPLACED_SHARE),
+      ).length;
     },
   };
 }

@@ -32,7 +32,7 @@ export function recall(target: string, produced: string, mode: RecallMode): Reca
     eachLine(patch, (start, end) => list.add(start, end));
     return list;
   };
-  return compare(listOf(target), listOf(produced));
+  return compareLists(listOf(target), listOf(produced));
 }
 
 /** The `exact` figures of every path that either patch changes, sorted by path: a line moved to another file counts here. */
@@ -55,25 +55,34 @@ export function recallByFile(target: string, produced: string): FileRecall[] {
     for (const { path } of files) listsOf(path);
   }
   return [...byPath]
-    .map(([path, lists]) => ({ path, ...compare(lists.target, lists.produced) }))
+    .map(([path, lists]) => ({ path, ...compareLists(lists.target, lists.produced) }))
     .sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-// --- internal ---
+/** The figures of two lists of lines. */
+export function compareLists(target: LineList, produced: LineList): RecallFigures {
+  return figuresOf(countCommon(target, produced), target.length, produced.length);
+}
 
-function compare(target: LineList, produced: LineList): RecallFigures {
-  const matched = countCommon(target, produced);
-  const share = target.length === 0 ? null : matched / target.length;
-  const precision = produced.length === 0 ? null : matched / produced.length;
+/** The figures that follow from three counts of lines. */
+export function figuresOf(
+  matched: number,
+  targetLines: number,
+  producedLines: number,
+): RecallFigures {
+  const share = targetLines === 0 ? null : matched / targetLines;
+  const precision = producedLines === 0 ? null : matched / producedLines;
   return {
     recall: share,
     precision,
     f1: harmonicMean(share, precision),
     matched,
-    targetLines: target.length,
-    producedLines: produced.length,
+    targetLines,
+    producedLines,
   };
 }
+
+// --- internal ---
 
 function harmonicMean(a: number | null, b: number | null): number | null {
   if (a === null || b === null) return null;

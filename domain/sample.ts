@@ -121,7 +121,7 @@ export interface VerifyResult {
   key: string;
   exact: RecallFigures;
   sera: RecallFigures;
-  /** Patch facts of target and produced patch, and per-file recall. */
+  /** `VerificationFacts`; of an earlier version, a part of them. */
   facts: Ref;
   /** Rollout 2 ran in the very image of rollout 1. */
   sameImage: boolean;

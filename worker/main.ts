@@ -14,6 +14,8 @@ import { guestVolumeName } from '../sandbox/guest-volume.ts';
 import { createImageUses } from '../sandbox/image-uses.ts';
 import { createImages } from '../sandbox/image.ts';
 import { keepOwned, type Reaper } from '../sandbox/reaper.ts';
+import { createPatchJudge } from '../repository/patch-judge.ts';
+import { createSnapshotFiles } from '../repository/snapshot-files.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
@@ -87,6 +89,7 @@ export async function runWorker(
       shared: environment.shareImages ? store.images : undefined,
     }),
     sandboxes,
+    judgePatch: createPatchJudge(createSnapshotFiles((snapshot) => store.blobs.stream(snapshot))),
     saving: environment.saving,
   };
   const running: RunningActivities = new Set();

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TeacherError } from '../../domain/ports.ts';
 import { sampleIndex } from '../../domain/ids.ts';
 import type { RolloutResult } from '../../domain/sample.ts';
+import type { VerificationFacts } from '../../domain/verification.ts';
 import { runStage } from '../../activities/stage.ts';
 import { runActivity, startActivity } from '../support/activity-context.ts';
 import { bash, submit } from '../support/agent-script.ts';
@@ -158,11 +159,25 @@ test('verification gives both recalls and the facts of both patches', async () =
   expect(verified.exact).toMatchObject({ matched: 2, targetLines: 3 });
   expect(verified.sera.recall).toBeCloseTo(2 / 3);
   expect(verified.sameImage).toBe(true);
-  expect(Object.keys(await stages.store.blobs.getJson<object>(verified.facts))).toEqual([
-    'files',
-    'produced',
-    'target',
-  ]);
+  const facts = await stages.store.blobs.getJson<VerificationFacts>(verified.facts);
+  expect(facts).toMatchObject({
+    target: { files: 1, added: 2, touchesTarget: true },
+    produced: { files: 1, added: 1 },
+    files: [{ path: 'http/headers.py', matched: 2 }],
+    variants: { core: { matched: 2 }, ignoringWhitespace: { matched: 2 } },
+    behaviour: { rollout1: { steps: 3 }, shared: { actions: 1, filesRead: null } },
+  });
+  // The hunk's header still counts the line that was taken out.
+  expect(facts.judgement).toEqual({ applies: false, parses: null, unparsable: [] });
+});
+
+test('verification says of a patch that fits whether it parses', async () => {
+  const first = await rollout1(1);
+  const verified = await runActivity(() =>
+    stages.verify({ ...stages.of(1), rollout1: first.key, rollout2: first.key }),
+  );
+  const facts = await stages.store.blobs.getJson<VerificationFacts>(verified.facts);
+  expect(facts.judgement).toEqual({ applies: true, parses: true, unparsable: [] });
 });
 
 describe('the manifest', () => {

@@ -53,6 +53,8 @@ describe('patchFacts', () => {
         config: 0,
       },
       leftoverScripts: 1,
+      deletedTests: 0,
+      rewritten: 0,
       whitespaceOnly: false,
       touchesTarget: true,
     });
@@ -88,5 +90,53 @@ describe('patchFacts', () => {
 
   test('a patch without lines is not whitespace only', () => {
     expect(patchFacts('', seed)).toMatchObject({ files: 0, whitespaceOnly: false });
+  });
+});
+
+const one = '@@ -3 +3 @@\n-x\n+y\n';
+const added = (path: string, count = 1) =>
+  toPatch(path, `@@ -0,0 +1,${count} @@\n${'+x\n'.repeat(count)}`, '/dev/null');
+const deleted = (path: string) =>
+  `diff --git a/${path} b/${path}\ndeleted file mode 100644\n--- a/${path}\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-x\n-y\n`;
+/** One hunk from the first line on: so many lines replaced, and then so many kept. */
+const replaced = (count: number, kept: number, from = 1) =>
+  `@@ -${from},${count + kept} +${from},${count + kept} @@\n${'-x\n'.repeat(count)}${'+y\n'.repeat(count)}${' z\n'.repeat(kept)}`;
+
+describe('T48: what makes a patch worth less is told', () => {
+  test.each([
+    ['an empty patch', '', { files: 0, added: 0, removed: 0 }],
+    ['indentation', toPatch('a.py', '@@ -1 +1 @@\n-x\n+  x\n'), { whitespaceOnly: true }],
+    ['a blank line', toPatch('a.py', '@@ -1,0 +2 @@\n+\n'), { whitespaceOnly: true }],
+    ['line ends', toPatch('a.py', '@@ -1 +1 @@\n-x\n+x\r\n'), { whitespaceOnly: true }],
+    ['a change of meaning', toPatch('a.py', one), { whitespaceOnly: false }],
+    ['a test changed', toPatch('tests/test_a.py', one), { files: 1, kinds: { tests: 1 } }],
+    ['a Go test', toPatch('a_test.go', one), { kinds: { tests: 1, source: 0 } }],
+    ['a TypeScript test', toPatch('src/a.spec.ts', one), { kinds: { tests: 1, source: 0 } }],
+    ['a snapshot of a test', toPatch('a/__snapshots__/a.snap', one), { kinds: { tests: 1 } }],
+    ['a test made', added('test/a.py'), { kinds: { tests: 1 }, deletedTests: 0 }],
+    ['a test deleted', deleted('tests/test_a.py'), { deletedTests: 1, kinds: { tests: 1 } }],
+    ['a source deleted', deleted('src/a.py'), { deletedTests: 0, kinds: { source: 1 } }],
+    ['a lock file of npm', toPatch('package-lock.json', one), { kinds: { lock: 1 } }],
+    ['a lock file of poetry', toPatch('poetry.lock', one), { kinds: { lock: 1 } }],
+    ['sums of Go', toPatch('go.sum', one), { kinds: { lock: 1 } }],
+    ['a vendored file', toPatch('vendor/x/a.go', one), { kinds: { vendored: 1, source: 0 } }],
+    ['an installed package', toPatch('node_modules/x/a.js', one), { kinds: { vendored: 1 } }],
+    ['a minified file', toPatch('web/a.min.js', one), { kinds: { generated: 1, source: 0 } }],
+    ['a generated parser', toPatch('api/a_pb2.py', one), { kinds: { generated: 1 } }],
+    ['a build result', toPatch('dist/a.js', one), { kinds: { generated: 1, source: 0 } }],
+    ['compiled code', added('src/__pycache__/a.pyc'), { kinds: { generated: 1 } }],
+    ['a whole file rewritten', toPatch('a.py', replaced(20, 0)), { rewritten: 1 }],
+    ['all but a last line rewritten', toPatch('a.py', replaced(20, 1)), { rewritten: 1 }],
+    ['half a file rewritten', toPatch('a.py', replaced(10, 2) + one), { rewritten: 0 }],
+    ['the head of a longer file', toPatch('a.py', replaced(20, 3)), { rewritten: 0 }],
+    ['the end of a file', toPatch('a.py', replaced(20, 0, 50)), { rewritten: 0 }],
+    ['a short file', toPatch('a.py', replaced(2, 0)), { rewritten: 0 }],
+    ['a new file', added('src/a.py', 20), { rewritten: 0, leftoverScripts: 0 }],
+    ['a reproduction script', added('src/repro_1.py'), { leftoverScripts: 1 }],
+    ['a script at the top', added('try.py'), { leftoverScripts: 1 }],
+    ['documentation', toPatch('README.md', one), { kinds: { docs: 1, source: 0 } }],
+    ['a binary file', 'diff --git a/x b/x\nGIT binary patch\n', { kinds: { binary: 1 } }],
+  ])('%s', (_what, patch, expected) => {
+    expect(patchFacts(patch, seed)).toMatchObject(expected);
   });
 });

@@ -17,8 +17,12 @@ import type {
   Sandbox,
   SandboxSpec,
 } from '../../domain/ports.ts';
+import { createPatchJudge } from '../../repository/patch-judge.ts';
+import { writeSnapshot } from '../../repository/snapshot.ts';
+import { createSnapshotFiles } from '../../repository/snapshot-files.ts';
 import { sha256 } from '../../store/blobs.ts';
 import { openStore } from '../../store/open.ts';
+import { asFiles, sourceFile } from '../repository/git-fixture.ts';
 import { type ScriptedReply, submit, toCompletion } from './agent-script.ts';
 import { toBatch, toSamples } from './batch-fixture.ts';
 import { createMemorySandbox } from './memory-sandbox.ts';
@@ -43,7 +47,10 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'twinpatch-stages-'));
   const store = await openStore(folder);
   const batch = toBatch(BATCH, store.id, config);
-  const samples = toSamples(4);
+  const source = sourceFile('http/headers.py', "def parse_1(line):\n    return line.split(':')\n");
+  const tree = writeSnapshot(asFiles([source])) as AsyncIterable<Uint8Array>;
+  const snapshot = await store.blobs.putStream(tree);
+  const samples = toSamples(4).map((sample) => ({ ...sample, snapshot }));
   await store.batches.put(batch);
   await store.batches.append(BATCH, samples);
 
@@ -77,6 +84,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
       },
     }),
     waitingFor: () => undefined,
+    judgePatch: createPatchJudge(createSnapshotFiles((ref) => store.blobs.stream(ref))),
     saving: world.saving,
     closedSamples: async () => [],
     images: {
