@@ -1,12 +1,21 @@
 /** The batch's light work on the store: pages of the manifest, closed samples, ends. */
 
 import { sampleIndex } from '../domain/ids.ts';
+import { type FailedChoice, isChosen } from '../domain/outcome.ts';
 import type { Sample, SampleEnd, SampleRef } from '../domain/sample.ts';
 import type { MainDeps } from './deps.ts';
 import { readBatch, runStage } from './stage.ts';
 
 /** Lines of the manifest. */
 const READ_AT_ONCE = 1000;
+
+export interface PageInput {
+  batchId: string;
+  from: number;
+  count: number;
+  /** All of them where it is missing. */
+  again?: FailedChoice | undefined;
+}
 
 export interface Page {
   /** The next samples without a content verdict. */
@@ -20,20 +29,25 @@ export function createLedgerActivities({
   store,
   closedSamples,
 }: Pick<MainDeps, 'store' | 'closedSamples'>) {
-  async function unfinishedOf(batchId: string, samples: Sample[]): Promise<SampleRef[]> {
+  async function unfinishedOf(
+    batchId: string,
+    samples: Sample[],
+    again: FailedChoice | undefined,
+  ): Promise<SampleRef[]> {
     const targets = new Map(samples.map(({ key, target }) => [key, target]));
     const unfinished = await store.ends.unfinished(batchId, [...targets.keys()]);
-    return unfinished.map(({ key, generation }) => {
+    return unfinished.flatMap(({ key, generation, failed: verdict }) => {
+      if (again && verdict && !isChosen(again, { key, verdict })) return [];
       const { name = '', file = '' } = targets.get(key) ?? {};
-      return { batchId, key, generation, title: clipTitle(`${name} in ${file}`) };
+      return [{ batchId, key, generation, title: clipTitle(`${name} in ${file}`) }];
     });
   }
 
   return {
-    /** The first `count` samples from `from` on that are left to do. */
-    loadPage(input: { batchId: string; from: number; count: number }): Promise<Page> {
+    /** The first `count` samples from `from` on that are left to do; of those that failed before, those in `again`. */
+    loadPage(input: PageInput): Promise<Page> {
       return runStage('reading the manifest', async () => {
-        const { batchId, from, count } = input;
+        const { batchId, from, count, again } = input;
         await readBatch(store, batchId);
         const planned = await store.batches.planned(batchId);
         const left: SampleRef[] = [];
@@ -43,7 +57,7 @@ export function createLedgerActivities({
           const page = await store.batches.samples(batchId, next, READ_AT_ONCE);
           next += page.length;
           for (let at = 0; at < page.length && left.length < count; at += count) {
-            left.push(...(await unfinishedOf(batchId, page.slice(at, at + count))));
+            left.push(...(await unfinishedOf(batchId, page.slice(at, at + count), again)));
           }
         }
         const samples = left.slice(0, count);

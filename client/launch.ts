@@ -3,6 +3,7 @@
 import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { batchWorkflowId, MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
+import type { FailedChoice } from '../domain/outcome.ts';
 import type { BatchRecord } from '../domain/store.ts';
 import { isGoneFromHere, readIdentity } from '../store/owner.ts';
 import { type BatchInput, resizeSignal, resumeSignal } from '../workflows/messages.ts';
@@ -73,11 +74,15 @@ export async function findRunning(
   return { server, client: await connectClient(server, process.env) };
 }
 
-/** Starts the batch workflow; a running one takes notice of new samples and goes on if it was paused. */
+/**
+ * Starts the batch workflow; a running one takes notice of new samples and goes on if it was paused. Of the samples that failed,
+ * those in `again` start again, or all.
+ */
 export async function startBatch(
   client: Client,
   { id, repository }: BatchRecord,
   window: number | undefined,
+  again?: FailedChoice,
 ): Promise<void> {
   const input: BatchInput = { batchId: id, repository, window: window ?? DEFAULT_WINDOW };
   const handle = await client.workflow.signalWithStart('batchWorkflow', {
@@ -85,7 +90,7 @@ export async function startBatch(
     workflowId: batchWorkflowId(id),
     args: [input],
     signal: resumeSignal,
-    signalArgs: [],
+    signalArgs: again === undefined ? [] : [again],
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowTaskTimeout: '5s',
     staticSummary: `batch ${id} of ${repository}`,

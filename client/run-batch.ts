@@ -1,6 +1,7 @@
 /** Starts a batch that is in the store and follows it to its end; Ctrl-C turns away from it, a second one cancels it. */
 
 import { batchWorkflowId } from '../domain/ids.ts';
+import type { FailedChoice } from '../domain/outcome.ts';
 import type { BatchRecord } from '../domain/store.ts';
 import { cancelSignal } from '../workflows/messages.ts';
 import { type BatchState, isFinished, readBatchState } from './batch-state.ts';
@@ -15,6 +16,8 @@ export interface RunOptions extends ServerOptions {
   window?: number | undefined;
   detach?: boolean | undefined;
   json?: boolean | undefined;
+  /** Of the samples that failed, those that start again; all where it is missing. */
+  again?: FailedChoice | undefined;
 }
 
 /** Runs a batch, prints its yield, and sets the exit code. Throws CliError when it could not be run. */
@@ -58,7 +61,8 @@ export async function runBatch(
     if (options.window !== undefined) {
       await store.tunings.change(batch.id, { window: options.window });
     }
-    await startBatch(client, batch, (await store.tunings.read(batch.id)).window);
+    const { window } = await store.tunings.read(batch.id);
+    await startBatch(client, batch, window, options.again);
     if (running.server.ui !== undefined) await note(io, `Temporal UI: ${uiOf(running, batch)}`);
     if (options.detach === true) {
       await note(

@@ -56,6 +56,34 @@ export function isContentVerdict(verdict: Verdict): boolean {
   return verdict.kind === 'verified' || verdict.kind === 'unverifiable';
 }
 
+/** What stands after the colon of a rendered verdict; undefined for `verified`. */
+export function reasonOf(verdict: Verdict): string | undefined {
+  return renderVerdict(verdict).split(':')[1];
+}
+
+/** Samples without a content verdict that start again, of those that have ended: of these verdicts, or with these keys. */
+export interface FailedChoice {
+  verdicts: string[];
+  keys: string[];
+}
+
+export function isChosen(
+  { verdicts, keys }: FailedChoice,
+  { key, verdict }: { key: string; verdict: Verdict },
+): boolean {
+  return keys.includes(key) || verdicts.includes(renderVerdict(verdict));
+}
+
+/** What is in either choice; undefined stands for all. */
+export function eitherChoice(
+  one: FailedChoice | undefined,
+  other: FailedChoice | undefined,
+): FailedChoice | undefined {
+  if (one === undefined || other === undefined) return undefined;
+  const union = (a: string[], b: string[]) => [...new Set([...a, ...b])];
+  return { verdicts: union(one.verdicts, other.verdicts), keys: union(one.keys, other.keys) };
+}
+
 /** The closed table of activity failures: type → is trying again any use? */
 export const FAILURES = {
   TeacherUnavailable: { retryable: true },

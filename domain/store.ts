@@ -1,6 +1,7 @@
 /** The store: the truth about what is planned, done, owned and paid. A folder now; any implementation passes test/contracts/store-contract.ts. */
 
 import type { BatchConfig } from './config.ts';
+import type { Verdict } from './outcome.ts';
 import type { CallId, Journal, JournalEntry, SharedImages } from './ports.ts';
 import type { Ref, Sample, SampleEnd, Spent } from './sample.ts';
 import type { Usage } from './trajectory.ts';
@@ -162,6 +163,14 @@ export interface Journals {
 /** How a sample ended, in short. */
 export type Outcome = Pick<SampleEnd, 'key' | 'generation' | 'verdict' | 'recall' | 'endedAt'>;
 
+export interface UnfinishedSample {
+  key: string;
+  /** That a new run of it belongs to. */
+  generation: number;
+  /** How its last run ended, where that failed. */
+  failed?: Verdict;
+}
+
 /**
  * One end per ended sample: of its last generation the content verdict, else the latest. Of many samples a summary is read, a line
  * each, and some hundred bytes a sample are kept in memory; who asks again reads what came since.
@@ -175,8 +184,8 @@ export interface SampleEnds {
   stream(batchId: string): AsyncIterable<SampleEnd>;
   /** Of one sample. */
   of(batchId: string, sampleKey: string): Promise<SampleEnd | undefined>;
-  /** Those of these samples that have no content verdict, with the generation that a new run of them belongs to. */
-  unfinished(batchId: string, sampleKeys: string[]): Promise<{ key: string; generation: number }[]>;
+  /** Those of these samples that have no content verdict, in their order. */
+  unfinished(batchId: string, sampleKeys: string[]): Promise<UnfinishedSample[]>;
   /** Starts another generation, and returns it: the sample has no verdict again. */
   renew(batchId: string, sampleKey: string): Promise<number>;
   /** Makes the summary anew from the results of all samples; returns how many have a content verdict. */

@@ -85,9 +85,11 @@ export function createEnds(storage: Storage, ledger: StageLedger, batches: Batch
       const looks = await Promise.all(open.map((key) => limit(() => look(batchId, key))));
       // A worker that died between the two writes left a verdict that the summary does not have.
       for (const { end } of looks) if (end !== undefined) await append(batchId, end);
-      return looks.flatMap(({ key, generation, end }) =>
-        end === undefined ? [{ key, generation }] : [],
-      );
+      return looks.flatMap(({ key, generation, end }) => {
+        if (end !== undefined) return [];
+        const failed = index.of(key)?.outcome.verdict;
+        return [{ key, generation, ...(failed && { failed }) }];
+      });
     },
 
     async renew(batchId, sampleKey) {

@@ -17,6 +17,7 @@ import {
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { MainActivities } from '../activities/create-activities.ts';
 import { sampleIndex, sampleWorkflowId } from '../domain/ids.ts';
+import { eitherChoice } from '../domain/outcome.ts';
 import type { SampleRef } from '../domain/sample.ts';
 import { BATCH, REPO, STAGE } from './attributes.ts';
 import {
@@ -59,6 +60,9 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
   };
   const live = new Set(input.carried?.live);
   let stopping: CancelMode | undefined = input.carried?.stopping;
+  /** What of those that failed before is taken again; undefined: everything. */
+  let again = input.carried?.again;
+  let isReading = input.carried !== undefined;
   /** Grows when the manifest is to be read from its start again. */
   let pass = 0;
   let settledPass: number | undefined;
@@ -75,7 +79,9 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
     paused = true;
     show();
   });
-  setHandler(resumeSignal, () => {
+  setHandler(resumeSignal, (chosen) => {
+    // A pass that is not over keeps what it was to take.
+    again = isReading ? eitherChoice(again, chosen) : chosen;
     paused = false;
     exhausted = false;
     stopping = undefined;
@@ -151,7 +157,8 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
         continue;
       }
       const thisPass = pass;
-      const page = await loadPage({ batchId, from: next, count: PAGE });
+      isReading = true;
+      const page = await loadPage({ batchId, from: next, count: PAGE, again });
       for (const sample of page.samples) {
         if (!live.has(sample.key)) {
           await wait(() => (!paused && live.size < window) || isStopping() || isFull());
@@ -164,6 +171,7 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
       if (isStopping() || isFull() || pass !== thisPass) continue;
       next = page.next;
       if (next < page.planned) continue;
+      isReading = false;
       await wait(() => live.size === 0 || pass !== thisPass || isStopping() || isFull());
       if (live.size === 0 && pass === thisPass) break;
     }
@@ -177,6 +185,7 @@ export async function batchWorkflow(input: BatchInput): Promise<BatchEnd> {
   if (isFull() && (live.size > 0 || !isStopping())) {
     const carried: BatchCarry = { next, ended, paused, exhausted, live: [...live] };
     if (stopping !== undefined) carried.stopping = stopping;
+    if (again !== undefined) carried.again = again;
     return continueAsNew<typeof batchWorkflow>({ ...input, window, carried });
   }
   const end = stopping !== undefined ? 'cancelled' : exhausted ? 'budget reached' : 'finished';

@@ -1,6 +1,7 @@
 /** Signals and queries of the workflows, and what travels in them. */
 
 import { defineQuery, defineSignal } from '@temporalio/workflow';
+import type { FailedChoice } from '../domain/outcome.ts';
 import type { SampleRef, Stage } from '../domain/sample.ts';
 
 export interface BatchInput {
@@ -23,6 +24,8 @@ export interface BatchCarry {
   exhausted: boolean;
   /** A cancellation under way. */
   stopping?: CancelMode;
+  /** What the pass over the manifest takes again; everything where it is missing. */
+  again?: FailedChoice;
 }
 
 export interface BatchProgress {
@@ -54,8 +57,11 @@ export type SampleInput = SampleRef & { repository: string };
 export const sampleEndedSignal = defineSignal<[SampleReport]>('sampleEnded');
 /** No new samples are started until `resume`. */
 export const pauseSignal = defineSignal('pause');
-/** Goes on, from a cancellation under way too, and looks again at every sample without a content verdict. */
-export const resumeSignal = defineSignal('resume');
+/**
+ * Goes on, from a cancellation under way too, and looks again at every sample without a content verdict, or of those that failed
+ * only at the chosen ones.
+ */
+export const resumeSignal = defineSignal<[FailedChoice?]>('resume');
 /** Samples under way at once. */
 export const resizeSignal = defineSignal<[number]>('resize');
 export const cancelSignal = defineSignal<[CancelMode]>('cancel');

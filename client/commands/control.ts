@@ -84,10 +84,16 @@ export function registerRetry(program: Command, io: Io): void {
   program
     .command('retry')
     .argument('<batch>')
-    .description('do samples again from the start, also those that have a verdict')
-    .requiredOption(
+    .description(
+      'do ended samples again from the start; with --failed, go on with samples that failed, from where they were',
+    )
+    .option(
+      '--failed',
+      'samples that were held or met infrastructure trouble; nothing is bought twice',
+    )
+    .option(
       '--where <condition>',
-      'verdict=VERDICT (as `status` shows it) or sample=KEY; repeatable',
+      'verdict=VERDICT or reason=REASON (as `status` shows them), or sample=KEY; repeatable',
       collect,
       [],
     )
@@ -97,31 +103,30 @@ export function registerRetry(program: Command, io: Io): void {
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ twinpatch retry headers --where verdict=unverifiable:self-check\n  $ twinpatch retry headers --where sample=000017-1a2b3c',
+      '\nSamples that are not chosen are left alone.\n\nExamples:\n  $ twinpatch retry headers --where verdict=unverifiable:self-check\n  $ twinpatch retry headers --where sample=000017-1a2b3c\n  $ twinpatch retry headers --failed\n  $ twinpatch retry headers --failed --where reason=ImageBuildFailed',
     )
-    .action(async (name, options) => {
+    .action(async (name, { failed, where, ...options }) => {
       const { openSession, requireBatch } = await import('../session.ts');
       const { runToEnd } = await import('../run-batch.ts');
-      const { renewWhere } = await import('../retry.ts');
-      if (options.where.length === 0) {
-        throw new CliError(EXIT.usage, 'which samples? — give --where', {
+      const { chooseFailed, renewWhere } = await import('../retry.ts');
+      if (where.length === 0 && !failed) {
+        throw new CliError(EXIT.usage, 'which samples? — give --failed or --where', {
           next: 'twinpatch retry --help',
         });
       }
       const session = await openSession(io, options);
       const batch = await requireBatch(session.store, name);
-      const renewed = await renewWhere(session.store, batch.id, options.where);
-      if (renewed === 0) {
-        throw new CliError(
-          EXIT.failed,
-          `no ended sample of ${batch.id} matches — ${options.where.join(', ')}`,
-          {
-            next: `twinpatch status ${batch.id}`,
-          },
-        );
+      const { count, ...again } = failed
+        ? await chooseFailed(session.store, batch.id, where)
+        : { count: await renewWhere(session.store, batch.id, where), verdicts: [], keys: [] };
+      if (count === 0) {
+        const wanted = [...(failed ? ['--failed'] : []), ...where].join(', ');
+        throw new CliError(EXIT.failed, `no ended sample of ${batch.id} matches — ${wanted}`, {
+          next: `twinpatch status ${batch.id}`,
+        });
       }
-      await note(io, `${renewed} samples start again`);
-      await runToEnd(io, session, batch, options);
+      await note(io, `${count} samples ${failed ? 'go on' : 'start again'}`);
+      await runToEnd(io, session, batch, { ...options, again });
     });
 }
 

@@ -156,7 +156,7 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
 
       test('let a content verdict win over a held end, in whatever order they come', async () => {
         await store.ends.record('b', toEnd(sample, { verdict: held! }));
-        expect(await left()).toEqual([{ key: sample, generation: 1 }]);
+        expect(await left()).toEqual([{ key: sample, generation: 1, failed: held }]);
         expect(await shown()).toBe('held:budget');
         expect(await store.ends.of('b', sample)).toEqual(toEnd(sample, { verdict: held! }));
         await store.ends.record('b', toEnd(sample, { verdict: verified! }));

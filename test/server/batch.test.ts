@@ -5,6 +5,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { batchWorkflowId, MAIN_QUEUE, sampleWorkflowId } from '../../domain/ids.ts';
+import type { FailedChoice } from '../../domain/outcome.ts';
 import { bundleWorkflows } from '../../worker/build-bundle.ts';
 import {
   type BatchEnd,
@@ -65,6 +66,17 @@ describe('a batch', () => {
       taskQueue: MAIN_QUEUE,
       workflowId: batchWorkflowId(batchId),
       args: [input],
+    });
+  }
+
+  /** As the client does. */
+  async function resume(window: number, ...again: [FailedChoice?]): Promise<Batch> {
+    return server.client.workflow.signalWithStart('batchWorkflow', {
+      taskQueue: MAIN_QUEUE,
+      workflowId: batchWorkflowId(batchId),
+      args: [{ batchId, repository: 'example', window }],
+      signal: resumeSignal,
+      signalArgs: again,
     });
   }
 
@@ -135,6 +147,23 @@ describe('a batch', () => {
     isSpent = false;
     await (await startAgain(4)).result();
     expect(batch.verdicts()).toEqual(verified(10));
+  });
+
+  test('takes only the chosen ones again of those that failed, and all that never ended', async () => {
+    let isMended = false;
+    const troubles = [noImage, budgetReached];
+    const handle = await start(8, 2, (index) => ({
+      checkout: () => {
+        if (!isMended) troubles[index]?.();
+      },
+    }));
+    expect(await handle.result()).toMatchObject({ exhausted: true });
+    const [first, second, ...others] = batch.verdicts();
+    expect([first, second]).toEqual(['infrastructure:ImageNotFound', 'held:budget']);
+    expect(others).toContain('none');
+    isMended = true;
+    await (await resume(4, { verdicts: ['infrastructure:ImageNotFound'], keys: [] })).result();
+    expect(batch.verdicts()).toEqual(['verified', 'held:budget', ...verified(6)]);
   });
 
   test('lets what runs end when it is drained', async () => {

@@ -7,7 +7,7 @@ import type { MainActivities, RolloutActivities } from '../../activities/create-
 import { failure, held } from '../../activities/failures.ts';
 import { runStage } from '../../activities/stage.ts';
 import type { Attempts } from '../../domain/store.ts';
-import { isContentVerdict, renderVerdict } from '../../domain/outcome.ts';
+import { isChosen, isContentVerdict, renderVerdict } from '../../domain/outcome.ts';
 import type { RolloutResult, SampleEnd } from '../../domain/sample.ts';
 import { trackAttempts } from '../../worker/attempts.ts';
 import { rolloutSlots } from '../../worker/admission.ts';
@@ -54,10 +54,14 @@ export function createFakeBatch(planned: number, scriptOf: (index: number) => Sc
   const at = { most: 0, closed: new Set<string>() };
 
   const main: MainActivities = {
-    async loadPage({ batchId, from, count }) {
+    async loadPage({ batchId, from, count, again }) {
       const page = manifest.slice(from, from + count);
       const samples = page
-        .filter((key) => !isFinal(key))
+        .filter((key) => {
+          const end = ends.get(key);
+          if (end === undefined) return true;
+          return !isContentVerdict(end.verdict) && (again === undefined || isChosen(again, end));
+        })
         .map((key) => ({ batchId, key, generation: 1, title: `parse in http/${key}.py` }));
       return { samples, next: from + page.length, planned };
     },
@@ -135,11 +139,6 @@ export function createFakeBatch(planned: number, scriptOf: (index: number) => Sc
         return end === undefined ? 'none' : renderVerdict(end.verdict);
       }),
   };
-
-  function isFinal(key: string): boolean {
-    const end = ends.get(key);
-    return end !== undefined && isContentVerdict(end.verdict);
-  }
 }
 
 export type FakeBatch = ReturnType<typeof createFakeBatch>;
