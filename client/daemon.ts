@@ -75,9 +75,9 @@ export async function stopDaemon(state: string, name: string, graceMs: number): 
   const daemon = findDaemon(state, name);
   if (daemon === undefined) return false;
   process.kill(daemon.owner.pid, 'SIGTERM');
-  const deadline = Date.now() + graceMs;
+  const deadline = performance.now() + graceMs;
   while (runsHere(daemon.owner)) {
-    if (Date.now() > deadline) process.kill(daemon.owner.pid, 'SIGKILL');
+    if (performance.now() > deadline) process.kill(daemon.owner.pid, 'SIGKILL');
     await sleep(50);
   }
   return true;

@@ -29,7 +29,7 @@ export async function follow(
 ): Promise<BatchState | 'detached'> {
   const terminal = process.stderr.isTTY === true;
   const show = terminal ? showBlock : showLines();
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   const aborted = new Promise<'detached'>((settle) => {
     signal.addEventListener('abort', () => settle('detached'), { once: true });
   });
@@ -38,12 +38,12 @@ export async function follow(
       // A server that is away is waited for in here, by the client's own retries.
       const state = await Promise.race([readBatchState(store, batch, client), aborted]);
       if (state === 'detached') return state;
-      show(state, Date.now() - startedAt);
+      show(state, performance.now() - startedAt);
       const news = await Promise.race([sleep(TERMINAL_EVERY_MS), ending, aborted]);
       if (news === 'detached') return news;
       if (news === 'ended') {
         const last = await readBatchState(store, batch, client);
-        show(last, Date.now() - startedAt, true);
+        show(last, performance.now() - startedAt, true);
         return last;
       }
       if (news === 'lost') ending = awaitEnd(client, batch);
@@ -88,13 +88,13 @@ function showBlock(state: BatchState, elapsedMs: number): void {
 
 function showLines(): (state: BatchState, elapsedMs: number, isLast?: boolean) => void {
   let shown = '';
-  let shownAt = 0;
+  let shownAt = -Infinity;
   return (state, elapsedMs, isLast = false) => {
     const text = renderProgress(state, 0);
     const pauseMs = isLast ? 0 : Math.max(LINE_EVERY_MS, elapsedMs / LINES_PER_ELAPSED);
-    if (text === shown || Date.now() - shownAt < pauseMs) return;
+    if (text === shown || performance.now() - shownAt < pauseMs) return;
     shown = text;
-    shownAt = Date.now();
+    shownAt = performance.now();
     process.stderr.write(`${renderProgress(state, elapsedMs).split('\n').join(' | ')}\n`);
   };
 }

@@ -98,13 +98,13 @@ export async function prepareNamespace(
 
 /** What a server has just been told becomes known to its parts within seconds; until then they answer with these codes. */
 async function onceKnown<T>(codes: number[], call: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + KNOWN_MS;
+  const deadline = performance.now() + KNOWN_MS;
   for (;;) {
     try {
       return await call();
     } catch (error) {
       const { code } = statusOf(error);
-      if (code === undefined || !codes.includes(code) || Date.now() > deadline) throw error;
+      if (code === undefined || !codes.includes(code) || performance.now() > deadline) throw error;
       await sleep(250);
     }
   }

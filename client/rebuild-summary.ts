@@ -7,10 +7,10 @@ const REPORT_EVERY_MS = 3_000;
 
 /** For a summary that is damaged or lost. Throws StoreCorrupt for a result that is no result. */
 export async function rebuildSummary(io: Io, store: Store, batchId: string): Promise<void> {
-  let reportedAt = Date.now();
+  let reportedAt = performance.now();
   const found = await store.ends.rebuild(batchId, (done, planned) => {
-    if (Date.now() - reportedAt < REPORT_EVERY_MS) return;
-    reportedAt = Date.now();
+    if (performance.now() - reportedAt < REPORT_EVERY_MS) return;
+    reportedAt = performance.now();
     void note(io, `${batchId}: ${done} of ${planned} samples read`);
   });
   await note(io, `${batchId}: the summary is made anew, ${found} samples have a content verdict`);

@@ -39,7 +39,7 @@ export async function runDemo(
   options: DemoRun,
   notify: (line: string) => void,
 ): Promise<{ summary: DemoSummary; next: string[] } | undefined> {
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   notify(
     'DEMO: the teacher is scripted. No model is called; the rows are simulated and must not be used for training.',
   );
@@ -76,7 +76,7 @@ export async function runDemo(
   process.exitCode = exitCodeOf(state);
   const { planned, verified, accepted, unverifiable, held, infrastructure } = state;
   const rows = manifest.t1.rows + manifest.t2.rows;
-  const seconds = Math.round((Date.now() - startedAt) / 100) / 10;
+  const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   const server = findEmbeddedServer(workspace.state);
   return {
     summary: {

@@ -108,9 +108,9 @@ export async function startEmbeddedServer(
   });
   child.disconnect();
   const server = toServer(port);
-  const deadline = Date.now() + START_MS;
+  const deadline = performance.now() + START_MS;
   while (!(await answers(server))) {
-    if (findDaemon(state, SERVER) === undefined || Date.now() > deadline) {
+    if (findDaemon(state, SERVER) === undefined || performance.now() > deadline) {
       const why = (await lastLines(state, SERVER)) || (await silenceOf(state));
       throw new CliError(EXIT.failed, `the embedded Temporal server did not start — ${why}`, {
         next: `look at ${join(state, `${SERVER}.log`)}`,
