@@ -210,6 +210,17 @@ export interface SpendLedger {
   total(batchId: string): Promise<Spent & { calls: number }>;
 }
 
+/** Which one of how many workers that ask a batch's teacher a process is. */
+export interface Share {
+  index: number;
+  of: number;
+}
+
+export interface Shares {
+  /** Lets other workers know that this one asks the batch's teacher just now, and returns its place among all that do. */
+  take(batchId: string): Promise<Share>;
+}
+
 /** An activity attempt under way in some process: what a restarted worker fails, so that it is dispatched again at once. */
 export interface Attempt {
   activity: string;
@@ -240,6 +251,7 @@ export interface Store {
   ends: SampleEnds;
   spend: SpendLedger;
   tunings: Tunings;
+  shares: Shares;
   attempts: Attempts;
   /** For the engines of other hosts. */
   images: SharedImages;

@@ -17,6 +17,7 @@ import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
 import { isBucket } from '../domain/location.ts';
 import { createPresence } from './presence.ts';
+import { createShares } from './shares.ts';
 import { createSpend } from './spend.ts';
 import type { CopyLimits } from './spool.ts';
 import type { Storage } from './storage.ts';
@@ -77,6 +78,7 @@ export function createStore(storage: Storage, id: string, hostFolder: string): S
     ends: createEnds(storage, ledger, batches),
     spend: createSpend(storage),
     tunings: createTunings(storage),
+    shares: createShares(storage),
     images: createSharedImages(storage, blobs),
     attempts: createAttempts(join(hostFolder, 'attempts')),
     tidy: () => storage.tidy(),

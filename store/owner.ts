@@ -42,7 +42,14 @@ export function readIdentity(identity: string): Owner | undefined {
 
 /** `<host>-<pid>-<started>`: a file name. */
 export function ownerName(owner: Owner): string {
-  return `${owner.host.replaceAll(/[^A-Za-z0-9.]/g, '_')}-${owner.pid}-${owner.started}`;
+  return `${toFileName(owner.host)}-${owner.pid}-${owner.started}`;
+}
+
+/** Whether such a name is of a process of this host that runs no more. */
+export function isGoneByName(name: string): boolean {
+  const [, host, pid, started = ''] = /^(.*)-(\d+)-(\d*)$/.exec(name) ?? [];
+  if (host !== toFileName(hostname())) return false;
+  return !runsHere({ host: hostname(), pid: Number(pid), started });
 }
 
 /** Whether a file of this host, named for its owner, is of one that runs no more; false for a name that is no owner's. */
@@ -53,6 +60,10 @@ export function isOfDeadProcess(fileName: string): boolean {
 }
 
 // --- internal ---
+
+function toFileName(host: string): string {
+  return host.replaceAll(/[^A-Za-z0-9.]/g, '_');
+}
 
 /** Asked for with every paid call, and never another. */
 let self: Owner | undefined;

@@ -192,6 +192,20 @@ export function describeOwnership(name: string, create: () => Promise<StoreUnder
       });
     });
 
+    describe('shares', () => {
+      test('are as many as processes ask the teacher of a batch, each with a place of its own', async () => {
+        expect(await store.shares.take('b')).toEqual({ index: 0, of: 1 });
+        const others = [start('share', 'b'), start('share', 'b')];
+        for (const other of others) await other.first;
+        await start('share', 'another').first;
+        expect(await store.shares.take('b')).toMatchObject({ of: 3 });
+        const again = [await start('share', 'b').first, await store.shares.take('b')];
+        expect(again).toMatchObject([{ of: 4 }, { of: 4 }]);
+        await others[0]?.kill();
+        expect(await store.shares.take('b')).toMatchObject({ of: 3 });
+      });
+    });
+
     describe('attempts', () => {
       test('are orphans once their process is dead, until they are struck off', async () => {
         const other = start('enter', 'sample/b/2');

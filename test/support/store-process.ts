@@ -41,6 +41,9 @@ switch (action) {
     }
     await say('done');
     break;
+  case 'share':
+    await say(await store.shares.take(name));
+    break;
   case 'enter':
     await store.attempts.enter({ activity: 'rollout', workflowId: name, taskToken: name });
     await say('entered');
