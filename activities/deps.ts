@@ -3,7 +3,7 @@
 import type { BatchConfig } from '../domain/config.ts';
 import type { Hash } from '../domain/ids.ts';
 import type { Images, Sandboxes, Teacher } from '../domain/ports.ts';
-import type { Ref } from '../domain/sample.ts';
+import type { Ref, Waiting } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { PatchJudgement } from '../domain/verification.ts';
 import type { SavingLimits } from './saved-trees.ts';
@@ -13,8 +13,8 @@ export interface MainDeps {
   hash: Hash;
   /** The batch's teacher; every reply it returns is in the spend ledger. */
   teacherFor(batch: BatchRecord): Promise<Teacher>;
-  /** What the batch's endpoints are waited for just now, in words. */
-  waitingFor(batchId: string): string | undefined;
+  /** What a sample's call to the teacher waits for just now. */
+  waitingFor(batchId: string, sampleKey: string): Waiting | undefined;
   /** Those of these samples whose workflow has closed, or was never there. */
   closedSamples(batchId: string, keys: string[]): Promise<string[]>;
 }

@@ -74,6 +74,7 @@ function toTeacherFailure(error: TeacherError): ApplicationFailure {
     case 'unavailable':
       return failure('TeacherUnavailable', message, { cause: error, retryAfterMs });
     case 'auth':
+    case 'no-credit':
     case 'unknown-model':
       // Blocked until somebody mends it: worth a look every half minute, never worth a sample.
       return failure('TeacherBlocked', message, { cause: error, retryAfterMs: 30_000 });

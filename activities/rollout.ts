@@ -142,16 +142,16 @@ export function createRollout({
           if (isFruitful) await store.leases.release(lease);
         }
       },
-      () => waitingFor(input.batchId),
+      () => waitingFor(input.batchId, input.sampleKey),
     );
   };
 }
 
 // --- internal ---
 
-/** Longer than any step may take: one call of the teacher with the waiting for it, or one command. */
+/** Longer than any step may take: a call of the teacher that fails as late as it can, the waiting, and another one; or one command. */
 function stallMs({ teacher, rollout }: BatchConfig): number {
-  const callMs = teacher.deadlines.totalMs + TEACHER_PATIENCE_MS;
+  const callMs = 2 * teacher.deadlines.totalMs + TEACHER_PATIENCE_MS;
   return Math.max(callMs, rollout.commandTimeoutMs) + STALL_MARGIN_MS;
 }
 

@@ -53,7 +53,7 @@ export function createSelfCheck({ store, hash, teacherFor, waitingFor }: MainDep
         });
         return store.ledger.put<SelfCheckResult>(key, { key: name, answer: answer ?? 'no', spent });
       },
-      () => waitingFor(input.batchId),
+      () => waitingFor(input.batchId, input.sampleKey),
     );
   };
 }

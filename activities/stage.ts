@@ -2,7 +2,7 @@
 
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import { failure, toFailure } from './failures.ts';
-import type { Sample } from '../domain/sample.ts';
+import type { Sample, Waiting } from '../domain/sample.ts';
 import { sampleIndex } from '../domain/ids.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 
@@ -26,8 +26,8 @@ export interface Beat {
   /** What the sandbox took when it was last looked at. */
   memoryMiB?: number;
   tasks?: number;
-  /** What the teacher's endpoints are waited for, when they are. */
-  waiting?: string | undefined;
+  /** What the teacher is waited for, when it is. */
+  waiting?: Waiting | undefined;
 }
 
 export interface StageContext {
@@ -41,7 +41,7 @@ export interface StageContext {
 export async function runStage<T>(
   phase: string,
   work: (context: StageContext) => Promise<T>,
-  waiting: () => string | undefined = () => undefined,
+  waiting: () => Waiting | undefined = () => undefined,
 ): Promise<T> {
   const activity = Context.current();
   let beat: Beat = { phase };

@@ -104,7 +104,7 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
           spent,
         });
       },
-      () => waitingFor(input.batchId),
+      () => waitingFor(input.batchId, input.sampleKey),
     );
   };
 }

@@ -1,12 +1,13 @@
 /** How a batch stands now: counts and cost from the store, what runs and what it waits for from the server. */
 
-import { type Client, ServiceError } from '@temporalio/client';
+import { type Client, ServiceError, type WorkflowHandle } from '@temporalio/client';
 import {
   defaultPayloadConverter,
   defineSearchAttributeKey,
   WorkflowNotFoundError,
 } from '@temporalio/common';
 import { batchWorkflowId, sampleWorkflowId } from '../domain/ids.ts';
+import type { Waiting } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { type BatchProgress, progressQuery } from '../workflows/messages.ts';
 import { readYield, type Yield } from './yield.ts';
@@ -40,8 +41,8 @@ export interface BatchState extends Yield {
   live: number;
   /** Samples under way by the stage they are in. */
   stages: Record<string, number>;
-  /** What samples wait for, with how many of those asked do. */
-  waiting: { reason: string; samples: number }[];
+  /** What samples wait for, with how many of those asked do, and when the first of them is tried again (ISO 8601), where that is known. */
+  waiting: { reason: string; samples: number; nextTryAt: string | null }[];
   spent: {
     calls: number;
     inputTokens: number;
@@ -154,7 +155,7 @@ async function readWaiting(
   batchId: string,
   live: string[],
 ): Promise<BatchState['waiting']> {
-  const reasons = new Map<string, number>();
+  const waits = new Map<string, BatchState['waiting'][number]>();
   await Promise.all(
     live.slice(0, ASKED_SAMPLES).map(async (key) => {
       const described = await client.workflow
@@ -162,18 +163,36 @@ async function readWaiting(
         .describe()
         .catch(() => undefined);
       for (const activity of described?.raw.pendingActivities ?? []) {
-        const reason =
-          waitOf(activity.heartbeatDetails?.payloads?.[0]) ?? activity.lastFailure?.message;
-        if (reason) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+        const wait = waitOf(activity);
+        if (wait === undefined) continue;
+        const { reason, nextTryAt = null } = wait;
+        const known = waits.get(reason) ?? { reason, samples: 0, nextTryAt };
+        waits.set(reason, {
+          reason,
+          samples: known.samples + 1,
+          nextTryAt: [known.nextTryAt, nextTryAt].filter((at) => at !== null).sort()[0] ?? null,
+        });
       }
     }),
   );
-  return [...reasons].map(([reason, samples]) => ({ reason, samples }));
+  return [...waits.values()];
 }
 
-function waitOf(
-  payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0] | undefined,
-): string | undefined {
-  if (payload === undefined) return undefined;
-  return defaultPayloadConverter.fromPayload<{ waiting?: string }>(payload).waiting;
+type Pending = NonNullable<
+  Awaited<ReturnType<WorkflowHandle['describe']>>['raw']['pendingActivities']
+>[number];
+
+/** temporal.api.enums.v1.PendingActivityState: between two attempts. */
+const SCHEDULED = 1;
+
+/** Of an attempt that runs what it says itself; between two attempts why the last one ended. */
+function waitOf({ state, heartbeatDetails, lastFailure, ...next }: Pending): Waiting | undefined {
+  if (Number(state) === SCHEDULED) {
+    const { nextAttemptScheduleTime: at } = next;
+    const reason = lastFailure?.message;
+    if (!reason) return undefined;
+    return { reason, ...(at && { nextTryAt: new Date(Number(at.seconds) * 1000).toISOString() }) };
+  }
+  const [beat] = heartbeatDetails?.payloads ?? [];
+  return beat && defaultPayloadConverter.fromPayload<{ waiting?: Waiting }>(beat).waiting;
 }

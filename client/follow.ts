@@ -90,7 +90,9 @@ function showLines(): (state: BatchState, elapsedMs: number, isLast?: boolean) =
   let shown = '';
   let shownAt = -Infinity;
   return (state, elapsedMs, isLast = false) => {
-    const text = renderProgress(state, 0);
+    // The time of the next try is news to nobody.
+    const waiting = state.waiting.map((wait) => ({ ...wait, nextTryAt: null }));
+    const text = renderProgress({ ...state, waiting }, 0);
     const pauseMs = isLast ? 0 : Math.max(LINE_EVERY_MS, elapsedMs / LINES_PER_ELAPSED);
     if (text === shown || performance.now() - shownAt < pauseMs) return;
     shown = text;

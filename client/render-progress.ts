@@ -22,8 +22,10 @@ export function renderProgress(state: BatchState, elapsedMs: number): string {
   const tuned = renderTuned(state.tuned);
   if (tuned !== '') lines.push(`tuned: ${tuned}`);
   if (state.phase === 'no worker') lines.push('no worker answers; next: twinpatch up');
-  for (const { reason, samples } of state.waiting) {
-    lines.push(`waiting (${samples}): ${reason}`);
+  for (const { reason, samples, nextTryAt } of state.waiting) {
+    const next =
+      nextTryAt === null ? '' : ` (next try ${new Date(nextTryAt).toLocaleTimeString('en-GB')})`;
+    lines.push(`waiting (${samples}): ${reason}${next}`);
   }
   return lines.join('\n');
 }

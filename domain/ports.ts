@@ -37,6 +37,7 @@ export type TeacherErrorKind =
   | 'rate-limit'
   | 'unavailable'
   | 'auth'
+  | 'no-credit'
   | 'unknown-model'
   | 'context'
   | 'bad-request'

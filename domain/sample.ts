@@ -45,6 +45,14 @@ export interface SampleRef {
   title: string;
 }
 
+/** What keeps a sample waiting, for people. */
+export interface Waiting {
+  /** What is wrong, and what to do about it. */
+  reason: string;
+  /** ISO 8601; left out where it is tried as soon as there is room. */
+  nextTryAt?: string;
+}
+
 export const STAGES = [
   'checkout',
   'rollout-1',

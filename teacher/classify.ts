@@ -106,7 +106,7 @@ function statusOf(status: number | undefined, error: Record<string, unknown>, wo
 
 function kindOf(status: number | undefined, words: string): TroubleKind {
   if (status === undefined) return 'unavailable';
-  if (status === 402 || NO_CREDIT.test(words)) return 'auth';
+  if (status === 402 || NO_CREDIT.test(words)) return 'no-credit';
   if (status === 429) return 'rate-limit';
   if (status === 401) return 'auth';
   if (status === 403) return MODERATION.test(words) ? 'bad-request' : 'auth';

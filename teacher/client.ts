@@ -9,40 +9,51 @@ import {
   TEACHER_PATIENCE_MS,
   TeacherError,
 } from '../domain/ports.ts';
+import { modelIdOf, modelOf } from '../domain/stage-key.ts';
+import type { Share } from '../domain/store.ts';
 import { classify, toFailure, type Trouble } from './classify.ts';
 import { type Clock, realClock } from './clock.ts';
 import { createEndpoint, type Endpoint, type EndpointConfig } from './endpoint.ts';
-import { createPool, type Member } from './pool.ts';
+import { createGate, type Gate, type Turn } from './gate.ts';
+import { type Asking, createPool, type Entered } from './pool.ts';
 import { costOf } from './price.ts';
 import type { RawReply } from './raw-reply.ts';
 import { createRedactor } from './redact.ts';
 import { readReply, toFinishReason } from './reply.ts';
 import { SCRIPTED_FINGERPRINT } from './scripted/wire.ts';
-import { estimateUsage, parseUsage } from './usage.ts';
+import { estimateInputTokens, estimateUsage, parseUsage } from './usage.ts';
+import { describeHold, describeTrouble } from './words.ts';
 
 /** A call that was given back should not come again at once. */
 const MIN_RETRY_LATER_MS = 30_000;
+const ALONE: Share = { index: 0, of: 1 };
 
 export interface Wait {
   /** Host of the endpoint. */
   endpoint: string;
+  /** What is wrong, and what to do about it. */
   reason: string;
-  /** When it is tried again; milliseconds since 1970. */
-  untilMs: number;
+  /** When the call is tried again, in milliseconds since 1970; undefined: as soon as another one has ended. */
+  untilMs: number | undefined;
 }
 
 export interface TeacherDeps {
   /** The key to send, read anew for every call; undefined where none is needed. A rejection blocks the endpoint. */
   apiKey(endpoint: EndpointConfig): Promise<string | undefined>;
-  /** What is waited for now; null when nothing is any more. */
-  onWait?: (wait: Wait | null) => void;
+  /** What of the limits is this worker's; all, when left out. Asked again and again. */
+  share?: () => Share;
+  /** What a call waits for now; null when it does no more. */
+  onWait?: (call: CallId, wait: Wait | null) => void;
   clock?: Clock;
 }
 
 /**
- * A teacher over all endpoints of the configuration, which must have one: where it says `scripted`, the caller starts that server and puts its
- * address there. `close` drops the connections, once no call is under way. `complete` throws TeacherError: `rate-limit` and `unavailable` after TEACHER_PATIENCE_MS of waiting in place, with the time after
- * which another try is worth it; `auth` and `unknown-model` when every endpoint is blocked; `context` and `bad-request` at once.
+ * A teacher over all endpoints of the configuration, which must have one: where it says `scripted`, the caller starts that server
+ * and puts its address there. `close` drops the connections, once no call is under way.
+ *
+ * A call goes to an endpoint of its sample's model. `complete` throws TeacherError: `rate-limit` and `unavailable` after
+ * TEACHER_PATIENCE_MS of waiting in place, with the time after which another try is worth it; `auth`, `no-credit` and
+ * `unknown-model` when every endpoint of the model is blocked; `context` and `bad-request` at once.
  */
 export function createTeacher(
   config: BatchConfig['teacher'],
@@ -52,50 +63,61 @@ export function createTeacher(
     throw new Error('the teacher has no endpoint: give at least one in `teacher.endpoints`');
   }
   const clock = deps.clock ?? realClock;
-  const pool = createPool(
-    config.endpoints.map((endpoint) => createEndpoint(endpoint, config)),
-    clock,
+  const gates = config.endpoints.map((endpoint) =>
+    createGate(createEndpoint(endpoint, config), clock, deps.share ?? (() => ALONE)),
   );
+  const pool = createPool(gates, gatesByModel(config, gates), clock);
+  const countsTokens = config.endpoints.some((each) => each.tokensPerMinute !== undefined);
   const redactor = createRedactor();
-  let waiting = 0;
-
-  async function waitFor(wait: Wait, signal: AbortSignal): Promise<void> {
-    waiting += 1;
-    deps.onWait?.(wait);
-    try {
-      await clock.sleep(Math.max(1, wait.untilMs - clock.now()), signal);
-    } catch (error) {
-      throw signal.aborted ? (signal.reason as Error) : error;
-    } finally {
-      waiting -= 1;
-      if (waiting === 0) deps.onWait?.(null);
-    }
-  }
-
-  function toError({ endpoint }: Member, trouble: Trouble, retryAfterMs?: number): TeacherError {
-    return new TeacherError(trouble.kind, describe(endpoint, trouble), {
-      cause: new Error(trouble.reason),
-      ...(retryAfterMs !== undefined && { retryAfterMs }),
-    });
-  }
 
   function toTrouble(thrown: unknown): Trouble {
     const trouble = classify(toFailure(thrown), clock.date());
     return { ...trouble, reason: redactor.redact(trouble.reason) };
   }
 
-  async function readKey(endpoint: Endpoint): Promise<string | undefined> {
-    const key = (await deps.apiKey(endpoint.config))?.trim();
+  async function readKey({ config: endpoint }: Endpoint): Promise<string | undefined> {
+    const key = (await deps.apiKey(endpoint))?.trim();
     if (key !== undefined) redactor.add(key);
     return key === '' ? undefined : key;
   }
 
   /** A rotated key is worth a new try. */
   async function unblockWhereKeyChanged(): Promise<void> {
-    for (const member of pool.members) {
-      if (member.blocked === undefined) continue;
-      const key = await readKey(member.endpoint).catch(() => undefined);
-      if (key !== member.blocked?.key) member.blocked = undefined;
+    for (const gate of gates) {
+      const blocked = gate.blockedKey();
+      if (blocked === undefined) continue;
+      const key = await readKey(gate.endpoint).catch(() => undefined);
+      if (key !== blocked.key) gate.unblock();
+    }
+  }
+
+  /** A turn at an endpoint. Throws TeacherError when there is none to be had. */
+  async function enter(
+    asking: Asking,
+    call: CallId,
+    signal: AbortSignal,
+  ): Promise<Extract<Entered, { kind: 'turn' }>> {
+    let waited = false;
+    try {
+      const entered = await pool.enter(asking, signal, ({ endpoint }, hold, untilMs) => {
+        waited = true;
+        deps.onWait?.(call, {
+          endpoint: endpoint.host,
+          reason: describeHold(endpoint, hold),
+          untilMs: untilMs && Math.ceil(clock.date() + untilMs - clock.now()),
+        });
+      });
+      if (entered.kind === 'turn') return entered;
+      const { endpoint } = entered.gate;
+      if (entered.kind === 'blocked') throw toError(endpoint, entered.trouble);
+      const { hold, untilMs = 0 } = entered;
+      throw new TeacherError(
+        'trouble' in hold ? hold.trouble.kind : 'rate-limit',
+        describeHold(endpoint, hold),
+        { retryAfterMs: Math.max(Math.ceil(untilMs - clock.now()), MIN_RETRY_LATER_MS) },
+      );
+    } finally {
+      if (waited) deps.onWait?.(call, null);
     }
   }
 
@@ -104,39 +126,37 @@ export function createTeacher(
     | { kind: 'trouble'; trouble: Trouble; key?: string | undefined };
 
   async function ask(
-    member: Member,
+    { endpoint }: Gate,
+    turn: Turn,
     request: CompletionRequest,
     signal: AbortSignal,
   ): Promise<Asked> {
-    const { endpoint } = member;
-    pool.take(member);
+    let key: string | undefined;
     try {
-      let key: string | undefined;
-      try {
-        key = await readKey(endpoint);
-      } catch (error) {
-        const reason = redactor.redact(error instanceof Error ? error.message : String(error));
-        return {
-          kind: 'trouble',
-          trouble: { kind: 'auth', reason, refusesStreaming: false, isOurs: true },
-        };
-      }
-      const startedMs = performance.now();
-      try {
-        const onFirstByte = () => pool.alive(member);
-        const raw = await endpoint.ask({ request, key, signal, onFirstByte });
-        return { kind: 'reply', raw, durationMs: Math.round(performance.now() - startedMs) };
-      } catch (error) {
-        signal.throwIfAborted();
-        return { kind: 'trouble', trouble: toTrouble(error), key };
-      }
-    } finally {
-      pool.release(member);
+      key = await readKey(endpoint);
+    } catch (error) {
+      const reason = redactor.redact(error instanceof Error ? error.message : String(error));
+      return {
+        kind: 'trouble',
+        trouble: { kind: 'auth', reason, refusesStreaming: false, isOurs: true },
+      };
+    }
+    const startedMs = performance.now();
+    try {
+      const onFirstByte = () => {
+        turn.heard();
+        pool.changed();
+      };
+      const raw = await endpoint.ask({ request, key, signal, onFirstByte });
+      return { kind: 'reply', raw, durationMs: Math.round(performance.now() - startedMs) };
+    } catch (error) {
+      signal.throwIfAborted();
+      return { kind: 'trouble', trouble: toTrouble(error), key };
     }
   }
 
   function toCompletion(
-    { endpoint }: Member,
+    { config: endpoint, host }: Endpoint,
     request: CompletionRequest,
     call: CallId,
     { raw, durationMs }: { raw: RawReply; durationMs: number },
@@ -144,7 +164,7 @@ export function createTeacher(
     const { message, repairs } = readReply(raw, {
       step: call.step,
       tools: request.tools,
-      textFormat: endpoint.config.toolCallFormat,
+      textFormat: endpoint.toolCallFormat,
     });
     const usage = parseUsage(raw.usage);
     return {
@@ -152,9 +172,9 @@ export function createTeacher(
       ...(repairs.length > 0 && { repairs }),
       finishReason: toFinishReason(raw),
       usage: usage ?? estimateUsage(request, message),
-      costUsd: costOf(usage, endpoint.config.price ?? config.price),
-      model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : endpoint.config.model,
-      endpoint: endpoint.host,
+      costUsd: costOf(usage, endpoint.price ?? config.price),
+      model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : endpoint.model,
+      endpoint: host,
       simulated: raw.fingerprint === SCRIPTED_FINGERPRINT,
       durationMs,
     };
@@ -162,103 +182,76 @@ export function createTeacher(
 
   return {
     async complete(request, call, signal) {
-      const avoid = new Map<Member, number>();
-      let patienceEndsMs = Number.POSITIVE_INFINITY;
-      let tries = 0;
-      for (;;) {
-        signal.throwIfAborted();
+      const asking: Asking = {
+        scope: call.scope,
+        tokens: countsTokens ? estimateInputTokens(request) : 0,
+        avoid: new Map(),
+        patienceEndsMs: undefined,
+      };
+      for (let failures = 0; ;) {
         await unblockWhereKeyChanged();
-        const choice = pool.choose(call.scope, avoid);
-        switch (choice.kind) {
-          case 'full':
-            await pool.released(signal);
-            continue;
-          case 'blocked':
-            throw toError(choice.member, choice.trouble);
-          case 'paused': {
-            const { member, untilMs } = choice;
-            const now = clock.now();
-            patienceEndsMs = Math.min(patienceEndsMs, now + TEACHER_PATIENCE_MS);
-            const trouble = member.lastTrouble ?? NO_ANSWER;
-            if (untilMs > patienceEndsMs) {
-              throw toError(
-                member,
-                trouble,
-                Math.max(Math.ceil(untilMs - now), MIN_RETRY_LATER_MS),
-              );
-            }
-            await waitFor(
-              { endpoint: member.endpoint.host, reason: trouble.reason, untilMs },
-              signal,
-            );
-            continue;
+        const { gate, turn } = await enter(asking, call, signal);
+        try {
+          const asked = await ask(gate, turn, request, signal);
+          if (asked.kind === 'reply') {
+            const completion = toCompletion(gate.endpoint, request, call, asked);
+            turn.replied(completion.usage.inputTokens + completion.usage.outputTokens);
+            pool.settle(call.scope, gate);
+            return completion;
           }
-          case 'member':
-        }
-        const { member } = choice;
-        const asked = await ask(member, request, signal);
-        if (asked.kind === 'reply') return toCompletion(member, request, call, asked);
-
-        const { trouble } = asked;
-        switch (trouble.kind) {
-          case 'context':
-          case 'bad-request':
-            throw toError(member, trouble);
-          case 'auth':
-          case 'unknown-model':
-            pool.block(member, trouble, asked.key);
-            break;
-          case 'rate-limit':
-          case 'unavailable':
-            tries += 1;
-            patienceEndsMs = Math.min(patienceEndsMs, clock.now() + TEACHER_PATIENCE_MS);
-            avoid.set(member, clock.now() + pool.failed(member, trouble, tries));
+          const { trouble } = asked;
+          switch (trouble.kind) {
+            case 'context':
+            case 'bad-request':
+              turn.rejected();
+              throw toError(gate.endpoint, trouble);
+            case 'auth':
+            case 'no-credit':
+            case 'unknown-model':
+              turn.blocked(trouble, asked.key);
+              break;
+            case 'rate-limit':
+            case 'unavailable': {
+              failures += 1;
+              const waitMs = turn.failed(trouble, failures);
+              const now = clock.now();
+              asking.avoid.set(gate, { trouble, untilMs: now + waitMs });
+              asking.patienceEndsMs ??= now + TEACHER_PATIENCE_MS;
+              if (now >= asking.patienceEndsMs) {
+                throw toError(gate.endpoint, trouble, MIN_RETRY_LATER_MS);
+              }
+            }
+          }
+        } finally {
+          turn.abandoned(); // unless it has ended
+          pool.changed();
         }
       }
     },
     async close() {
-      for (const { endpoint } of pool.members) endpoint.close();
+      for (const { endpoint } of gates) endpoint.close();
     },
   };
 }
 
-const NO_ANSWER: Trouble = {
-  kind: 'unavailable',
-  reason: 'does not answer',
-  refusesStreaming: false,
-};
+// --- internal ---
 
-function describe({ host, config: { model } }: Endpoint, trouble: Trouble): string {
-  const { kind, reason } = trouble;
-  if (trouble.isOurs) return `There is no key to send to the endpoint ${host}: ${reason}.`;
-  const said = `it said: ${reason}`;
-  switch (kind) {
-    case 'auth':
-      return (
-        `The endpoint ${host} refuses our key for ${model}; ${said}. ` +
-        'Correct the file of `apiKeyFile`, and the batch goes on by itself; or the variable of `apiKeyEnv`, then run: twinpatch down && twinpatch up'
-      );
-    case 'unknown-model':
-      return (
-        `The endpoint ${host} does not serve ${model}; ${said}. ` +
-        'Compare `model` and `baseUrl` of the endpoint with what its /models lists, or load the model there.'
-      );
-    case 'rate-limit':
-      return (
-        `The endpoint ${host} limits our rate for ${model}; ${said}. ` +
-        'It is tried again later; a lower `maxConcurrency` avoids this.'
-      );
-    case 'unavailable':
-      return (
-        `The endpoint ${host} gives no usable reply for ${model}; ${reason}. ` +
-        'It is tried again later; check that it runs and can be reached from this host.'
-      );
-    case 'context':
-      return `The conversation is too long for ${model} at ${host}; ${said}.`;
-    case 'bad-request':
-      return (
-        `The endpoint ${host} rejects the request for ${model}; ${said}. ` +
-        'Check the settings under `teacher` against what the endpoint allows.'
-      );
+/** The gates that serve the model of a scope's sample. */
+function gatesByModel(config: BatchConfig['teacher'], gates: Gate[]): (scope: string) => Gate[] {
+  const byModel = new Map<string, Gate[]>();
+  for (const gate of gates) {
+    const model = modelIdOf(config, gate.endpoint.config);
+    byModel.set(model, [...(byModel.get(model) ?? []), gate]);
   }
+  return (scope) => {
+    const [, sampleKey = ''] = scope.split('/');
+    return byModel.get(modelOf(config, sampleKey)) ?? gates;
+  };
+}
+
+function toError(endpoint: Endpoint, trouble: Trouble, retryAfterMs?: number): TeacherError {
+  return new TeacherError(trouble.kind, describeTrouble(endpoint, trouble), {
+    cause: new Error(trouble.reason),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
 }

@@ -1,151 +1,169 @@
-/** Which endpoint a call may use now: slots, pauses after trouble, blocks after a wrong key or model. */
+/** Which endpoint a call goes to: one of its model, the one that has its conversation cached as long as that serves it well. */
 
+import { TEACHER_PATIENCE_MS } from '../domain/ports.ts';
 import type { Trouble } from './classify.ts';
 import type { Clock } from './clock.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Gate, Hold, Turn } from './gate.ts';
 
-/** From so many failures in a row on, an endpoint gets one call at a time, until it answers again. */
-const FAILURES_TO_OPEN = 3;
-const PROBE_PAUSE_MS = 1000;
-/** A blocked endpoint is asked again after this long; sooner when its key changed. */
-const BLOCK_MS = 60_000;
+/** An endpoint that takes so many times longer than another one with a free slot is left to who finds no other. */
+const SLOW = 3;
+/** Conversations whose endpoint is remembered; more than any worker has under way. */
+const HOMES = 10_000;
 
-const FIRST_BACKOFF_MS = 500;
-/** Short, so that the slots are full again within seconds of an endpoint's return. */
-const MAX_UNAVAILABLE_BACKOFF_MS = 5000;
-const MAX_RATE_LIMIT_BACKOFF_MS = 30_000;
-/** Longer demands are taken for this; an endpoint that asks for a year has made a mistake. */
-const MAX_RETRY_AFTER_MS = 10 * 60_000;
-
-export interface Member {
-  readonly endpoint: Endpoint;
-  inFlight: number;
-  /** In a row. */
-  failures: number;
-  pausedUntilMs: number;
-  lastTrouble: Trouble | undefined;
-  blocked: { trouble: Trouble; untilMs: number; key: string | undefined } | undefined;
+/** One call on its way, over all its tries. */
+export interface Asking {
+  /** Rollout or stage: what has one conversation. */
+  readonly scope: string;
+  /** Input tokens, roughly. */
+  readonly tokens: number;
+  /** Gates that it leaves alone after a failure there. */
+  readonly avoid: Map<Gate, { trouble: Trouble; untilMs: number }>;
+  /** Set by its first wait or failure. */
+  patienceEndsMs: number | undefined;
 }
 
-export type Choice =
-  | { kind: 'member'; member: Member }
-  /** Every usable endpoint has all the calls it may have. */
-  | { kind: 'full' }
-  | { kind: 'paused'; member: Member; untilMs: number }
-  | { kind: 'blocked'; member: Member; trouble: Trouble };
+export type Entered =
+  | { kind: 'turn'; gate: Gate; turn: Turn }
+  /** Its patience ends before any endpoint has room; `untilMs`: when one has, where that is known. */
+  | { kind: 'given-back'; gate: Gate; hold: Hold; untilMs: number | undefined }
+  /** All are blocked until somebody mends one. */
+  | { kind: 'blocked'; gate: Gate; trouble: Trouble };
 
 export interface Pool {
-  readonly members: readonly Member[];
-  /** Changes nothing. `avoid` holds what this call should leave alone, and until when. */
-  choose(scope: string, avoid: ReadonlyMap<Member, number>): Choice;
-  take(member: Member): void;
-  release(member: Member): void;
-  /** Resolves at the next release; rejects when the signal aborts. */
-  released(signal: AbortSignal): Promise<void>;
-  alive(member: Member): void;
-  /** Books a temporary failure; returns how long the call should leave the endpoint alone. */
-  failed(member: Member, trouble: Trouble, tries: number): number;
-  block(member: Member, trouble: Trouble, key: string | undefined): void;
+  readonly gates: readonly Gate[];
+  /** Waits until an endpoint has room: first come, first served. Rejects with the signal's reason when it aborts. */
+  enter(
+    asking: Asking,
+    signal: AbortSignal,
+    onWait: (gate: Gate, hold: Hold, untilMs: number | undefined) => void,
+  ): Promise<Entered>;
+  /** The conversation is cached there now. */
+  settle(scope: string, gate: Gate): void;
+  /** A gate has more room than before. */
+  changed(): void;
 }
 
-/** One pool per teacher. A scope stays with its endpoint while that can serve it, because the prompt cache is there. */
-export function createPool(endpoints: Endpoint[], clock: Clock): Pool {
-  const members: Member[] = endpoints.map((endpoint) => ({
-    endpoint,
-    inFlight: 0,
-    failures: 0,
-    pausedUntilMs: 0,
-    lastTrouble: undefined,
-    blocked: undefined,
-  }));
-  let waiters: (() => void)[] = [];
+/** `serving`: the gates that serve the model of a scope; there is one at least. */
+export function createPool(
+  gates: readonly Gate[],
+  serving: (scope: string) => readonly Gate[],
+  clock: Clock,
+): Pool {
+  const homes = new Map<string, Gate>();
+  const queue = new Set<Place>();
 
-  const isProbing = (member: Member) => member.failures >= FAILURES_TO_OPEN;
-  const isFull = (member: Member) => member.inFlight >= member.endpoint.config.maxConcurrency;
-  const load = (member: Member) => member.inFlight / member.endpoint.config.maxConcurrency;
+  function best(free: readonly Gate[], home: Gate | undefined): Gate | undefined {
+    const fastestMs = Math.min(...free.map((gate) => gate.msPerReply() ?? Infinity));
+    const isPoor = (gate: Gate) => gate.isSilent() || (gate.msPerReply() ?? 0) > SLOW * fastestMs;
+    if (home !== undefined && free.includes(home) && !isPoor(home)) return home;
+    return free.toSorted((a, b) => Number(isPoor(a)) - Number(isPoor(b)) || a.load() - b.load())[0];
+  }
 
-  function availableAt(member: Member, avoid: ReadonlyMap<Member, number>, now: number): number {
-    const probed = isProbing(member) && member.inFlight > 0 ? now + PROBE_PAUSE_MS : 0;
-    return Math.max(member.pausedUntilMs, avoid.get(member) ?? 0, probed);
+  /** A turn that has begun, or what hinders it; changes nothing else. */
+  function tryToEnter({
+    scope,
+    tokens,
+    avoid,
+  }: Asking): Exclude<Entered, { kind: 'given-back' }> | Wait {
+    const among = serving(scope);
+    const now = clock.now();
+    const free: Gate[] = [];
+    const held: { gate: Gate; hold: Hold }[] = [];
+    for (const gate of among) {
+      const avoided = avoid.get(gate);
+      const isAvoided = avoided !== undefined && avoided.untilMs > now;
+      const hold = gate.hold(tokens) ?? (isAvoided ? { kind: 'paused', ...avoided } : undefined);
+      if (hold === undefined) free.push(gate);
+      else held.push({ gate, hold });
+    }
+    const gate = best(free, homes.get(scope) ?? among[hash(scope) % among.length]);
+    if (gate !== undefined) return { kind: 'turn', gate, turn: gate.begin(tokens) };
+    // Of several reasons the mildest: as long as one endpoint is only in full use, nothing needs mending.
+    const [first] = held.toSorted(
+      (a, b) => SEVERITY[a.hold.kind] - SEVERITY[b.hold.kind] || timeOf(a.hold) - timeOf(b.hold),
+    );
+    if (first === undefined) throw new Error('a model needs an endpoint');
+    const { hold } = first;
+    if (hold.kind === 'blocked')
+      return { kind: 'blocked', gate: first.gate, trouble: hold.trouble };
+    const untilMs = Math.min(...held.map((each) => timeOf(each.hold)));
+    return { kind: 'wait', ...first, untilMs: Number.isFinite(untilMs) ? untilMs : undefined };
+  }
+
+  /** Until another call's end has let this one in (returns how), or that time has come (returns undefined). */
+  async function waitInLine(
+    asking: Asking,
+    untilMs: number,
+    signal: AbortSignal,
+  ): Promise<Entered | undefined> {
+    const stop = new AbortController();
+    const place: Place = { asking, entered: undefined, leave: () => stop.abort() };
+    queue.add(place);
+    signal.addEventListener('abort', place.leave, { once: true });
+    try {
+      await clock.sleep(Math.max(1, Math.ceil(untilMs - clock.now())), stop.signal);
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+    } finally {
+      queue.delete(place);
+      signal.removeEventListener('abort', place.leave);
+    }
+    return place.entered;
   }
 
   return {
-    members,
-    choose(scope, avoid) {
-      const now = clock.now();
-      const open = members.filter(({ blocked }) => blocked === undefined || blocked.untilMs <= now);
-      if (open.length === 0) {
-        const member = members.find(({ blocked }) => blocked !== undefined);
-        if (member?.blocked === undefined) throw new Error('a pool needs an endpoint');
-        return { kind: 'blocked', member, trouble: member.blocked.trouble };
+    gates,
+    async enter(asking, signal, onWait) {
+      for (;;) {
+        signal.throwIfAborted();
+        const now = clock.now();
+        const tried = tryToEnter(asking);
+        if (tried.kind !== 'wait') return tried;
+        const { gate, hold, untilMs } = tried;
+        const endsMs = (asking.patienceEndsMs ??= now + TEACHER_PATIENCE_MS);
+        if (now >= endsMs || (untilMs ?? 0) > endsMs) return { ...tried, kind: 'given-back' };
+        onWait(gate, hold, untilMs);
+        const entered = await waitInLine(asking, Math.min(untilMs ?? endsMs, endsMs), signal);
+        if (entered !== undefined) return entered;
       }
-      const usable = open.filter((member) => availableAt(member, avoid, now) <= now);
-      if (usable.length === 0) {
-        const untilMs = Math.min(...open.map((member) => availableAt(member, avoid, now)));
-        const member = open.find((each) => availableAt(each, avoid, now) === untilMs);
-        if (member !== undefined) return { kind: 'paused', member, untilMs: Math.ceil(untilMs) };
+    },
+
+    settle(scope, gate) {
+      homes.delete(scope); // so that it becomes the newest
+      homes.set(scope, gate);
+      const [oldest] = homes.keys();
+      if (homes.size > HOMES && oldest !== undefined) homes.delete(oldest);
+    },
+
+    changed() {
+      for (const place of queue) {
+        if (gates.every((gate) => gate.hold(0) !== undefined)) return;
+        const tried = tryToEnter(place.asking);
+        if (tried.kind === 'wait') continue;
+        queue.delete(place);
+        place.entered = tried;
+        place.leave();
       }
-      const preferred = members[hash(scope) % members.length];
-      if (preferred !== undefined && usable.includes(preferred) && !isFull(preferred)) {
-        return { kind: 'member', member: preferred };
-      }
-      const [least] = usable.filter((member) => !isFull(member)).sort((a, b) => load(a) - load(b));
-      return least === undefined ? { kind: 'full' } : { kind: 'member', member: least };
-    },
-    take(member) {
-      member.inFlight += 1;
-    },
-    release(member) {
-      member.inFlight -= 1;
-      const woken = waiters;
-      waiters = [];
-      for (const wake of woken) wake();
-    },
-    released(signal) {
-      return new Promise((resolve, reject) => {
-        const onAbort = () => {
-          waiters = waiters.filter((each) => each !== wake);
-          reject(signal.reason as Error);
-        };
-        const wake = () => {
-          signal.removeEventListener('abort', onAbort);
-          resolve();
-        };
-        signal.addEventListener('abort', onAbort, { once: true });
-        waiters.push(wake);
-      });
-    },
-    alive(member) {
-      member.failures = 0;
-      member.blocked = undefined;
-    },
-    failed(member, trouble, tries) {
-      member.failures += 1;
-      member.lastTrouble = trouble;
-      const isRateLimit = trouble.kind === 'rate-limit';
-      const max = isRateLimit ? MAX_RATE_LIMIT_BACKOFF_MS : MAX_UNAVAILABLE_BACKOFF_MS;
-      const waitMs = backoffMs(isRateLimit ? member.failures : tries, max, trouble, clock.random());
-      // One cut reply says nothing about the others; a rate limit, or a third failure in a row, does.
-      if (isRateLimit || isProbing(member)) {
-        member.pausedUntilMs = Math.max(member.pausedUntilMs, clock.now() + waitMs);
-      }
-      return waitMs;
-    },
-    block(member, trouble, key) {
-      member.blocked = { trouble, untilMs: clock.now() + BLOCK_MS, key };
     },
   };
 }
 
-/** What the endpoint asked for, capped and a little more; otherwise doubling from half a second, between half and all of it. */
-function backoffMs(tries: number, maxMs: number, { retryAfterMs }: Trouble, random: number) {
-  const doubled = Math.min(maxMs, FIRST_BACKOFF_MS * 2 ** Math.min(tries - 1, 20));
-  const own = doubled * (0.5 + random / 2);
-  if (retryAfterMs === undefined) return own;
-  return Math.max(
-    Math.min(retryAfterMs, MAX_RETRY_AFTER_MS) * (1 + random / 10),
-    FIRST_BACKOFF_MS / 2,
-  );
+// --- internal ---
+
+/** A call in line. */
+interface Place {
+  asking: Asking;
+  entered: Entered | undefined;
+  leave(): void;
+}
+
+type Wait = { kind: 'wait'; gate: Gate; hold: Hold; untilMs: number | undefined };
+
+const SEVERITY: Record<Hold['kind'], number> = { full: 0, minute: 1, paused: 2, blocked: 3 };
+
+/** When it ends, as far as is known. */
+function timeOf(hold: Hold): number {
+  return hold.kind === 'full' ? Number.POSITIVE_INFINITY : hold.untilMs;
 }
 
 /** FNV-1a, 32 bits. */

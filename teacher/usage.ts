@@ -53,13 +53,16 @@ export function parseUsage(value: unknown): Usage | undefined {
 export function estimateUsage(request: CompletionRequest, message: AssistantMessage): Usage {
   const reasoningTokens = toTokens(message.reasoning?.length ?? 0);
   return {
-    inputTokens: toTokens(
-      sum(request.messages.map(charsOf)) + JSON.stringify(request.tools ?? []).length,
-    ),
+    inputTokens: estimateInputTokens(request),
     cachedInputTokens: 0,
     outputTokens: reasoningTokens + toTokens(charsOf(message)),
     reasoningTokens,
   };
+}
+
+/** The same guess, before there is a reply. */
+export function estimateInputTokens({ messages, tools = [] }: CompletionRequest): number {
+  return toTokens(sum(messages.map(charsOf)) + JSON.stringify(tools).length);
 }
 
 function charsOf(message: CompletionRequest['messages'][number]): number {

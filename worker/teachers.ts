@@ -3,10 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import type { BatchConfig } from '../domain/config.ts';
 import { type Teacher, TeacherError } from '../domain/ports.ts';
+import type { Waiting } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
-import { createTeacher } from '../teacher/client.ts';
+import { createTeacher, type Wait } from '../teacher/client.ts';
 import { startScriptedTeacher } from '../teacher/scripted/server.ts';
 import { createBookedTeacher } from './booked-teacher.ts';
+import { createShare } from './share.ts';
 
 type Endpoint = BatchConfig['teacher']['endpoints'][number];
 
@@ -15,8 +17,8 @@ const SCRIPTED_CONCURRENCY = 1024;
 
 export interface Teachers {
   teacherFor(batch: BatchRecord): Promise<Teacher>;
-  /** What a batch's endpoints are waited for just now, in words. */
-  waitingFor(batchId: string): string | undefined;
+  /** What a sample's call waits for just now. */
+  waitingFor(batchId: string, sampleKey: string): Waiting | undefined;
   close(): Promise<void>;
 }
 
@@ -27,19 +29,24 @@ export function createTeachers(
   allowedVariables: string[],
 ): Teachers {
   const teachers = new Map<string, Promise<Teacher>>();
-  const waits = new Map<string, string>();
+  /** By `<batchId>/<sampleKey>`, of which one call is under way at most. */
+  const waits = new Map<string, Waiting>();
   const closing: (() => Promise<void>)[] = [];
 
   async function open(batch: BatchRecord): Promise<Teacher> {
+    const share = createShare(store.shares, batch.id);
     const teacher = createTeacher(await withEndpoints(batch.config.teacher), {
       apiKey,
-      onWait(wait) {
-        if (wait === null) waits.delete(batch.id);
-        else waits.set(batch.id, describeWait(wait));
+      share: share.now,
+      onWait({ scope }, wait) {
+        const sample = scope.split('/', 2).join('/');
+        if (wait === null) waits.delete(sample);
+        else waits.set(sample, toWaiting(wait));
       },
     });
     closing.push(() => teacher.close());
-    return createBookedTeacher(teacher, store, batch.id);
+    closing.push(async () => share.stop());
+    return createBookedTeacher(share.keptBy(teacher), store, batch.id);
   }
 
   async function withEndpoints(config: BatchConfig['teacher']): Promise<BatchConfig['teacher']> {
@@ -85,7 +92,7 @@ export function createTeachers(
       return opened;
     },
 
-    waitingFor: (batchId) => waits.get(batchId),
+    waitingFor: (batchId, sampleKey) => waits.get(`${batchId}/${sampleKey}`),
 
     async close() {
       await Promise.all(closing.map((close) => close()));
@@ -95,9 +102,11 @@ export function createTeachers(
 
 // --- internal ---
 
-/** Without the time of the next try: samples that wait for the same are counted together, and shown once. */
-function describeWait({ endpoint, reason }: { endpoint: string; reason: string }): string {
-  return `${endpoint}: ${reason}; it is tried again until it answers`;
+function toWaiting({ reason, untilMs }: Wait): Waiting {
+  return {
+    reason,
+    ...(untilMs !== undefined && { nextTryAt: new Date(untilMs).toISOString() }),
+  };
 }
 
 async function readKeyFile(path: string): Promise<string> {

@@ -9,8 +9,12 @@ describe('a failed call', () => {
   it.each<[TroubleKind, number, string]>([
     ['rate-limit', 429, 'Rate limit reached for requests'],
     ['rate-limit', 429, 'Request too large on tokens per min (TPM): maximum 30000'],
-    ['auth', 429, 'You exceeded your current quota, please check your plan and billing details.'],
-    ['auth', 402, 'Insufficient credits'],
+    [
+      'no-credit',
+      429,
+      'You exceeded your current quota, please check your plan and billing details.',
+    ],
+    ['no-credit', 402, 'Insufficient credits'],
     ['auth', 401, 'Unauthorized'],
     ['auth', 403, 'Country not supported'],
     ['bad-request', 403, 'Input was flagged by moderation'],

@@ -205,7 +205,10 @@ describe('temporary trouble is waited out in place', () => {
   it('says what is waited for in words people understand', async () => {
     const { ask, waits } = startTeacher([await startLoopback(cut, good)]);
     await ask();
-    expect(waits[0]?.reason).toBe('the connection broke off within the reply');
+    expect(waits[0]?.reason).toMatch(
+      /gives no usable reply for m; the connection broke off within the reply\. It is/,
+    );
+    expect(waits[0]?.untilMs).toBeGreaterThan(Date.parse('2030-01-01T00:00:00Z'));
   });
 
   it('a reply that drips for ever ends at the total deadline', async () => {
@@ -284,6 +287,13 @@ describe('what waiting does not cure is thrown at once', () => {
     ],
     ['413', 413, 'Payload Too Large', 'context', /too long for m/],
     ['a wrong key', 401, { error: { message: 'Incorrect API key' } }, 'auth', /apiKeyEnv/],
+    [
+      'an account without credit',
+      402,
+      { error: { message: 'Insufficient balance' } },
+      'no-credit',
+      /no credit left for m; it said: 402 Insufficient balance\. The key is right: top the account up/,
+    ],
     ['no access', 403, { error: 'forbidden' }, 'auth', /forbidden/],
     [
       'an unknown model',

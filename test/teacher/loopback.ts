@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 import type { BatchConfig } from '../../domain/config.ts';
 import { type CallId, type Completion, TeacherError } from '../../domain/ports.ts';
 import type { Message } from '../../domain/trajectory.ts';
+import type { Clock } from '../../teacher/clock.ts';
 import { createTeacher, type TeacherDeps, type Wait } from '../../teacher/client.ts';
 
 export interface Received {
@@ -128,6 +129,9 @@ export interface Setup {
   config?: Partial<TeacherConfig>;
   endpoint?: Partial<EndpointConfig>;
   apiKey?: TeacherDeps['apiKey'];
+  share?: TeacherDeps['share'];
+  /** One whose waiting takes no time, when left out. */
+  clock?: Clock;
 }
 
 /** A teacher over these endpoints; `waited` are its sleeps in milliseconds, each of which takes no time. */
@@ -150,8 +154,9 @@ export function startTeacher(endpoints: { baseUrl: string }[], setup: Setup = {}
     },
     {
       apiKey: setup.apiKey ?? (async () => undefined),
-      onWait: (wait) => waits.push(wait),
-      clock: {
+      ...(setup.share && { share: setup.share }),
+      onWait: (_call, wait) => waits.push(wait),
+      clock: setup.clock ?? {
         now: () => nowMs,
         date: () => nowMs,
         random: () => 0,
