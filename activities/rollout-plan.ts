@@ -9,7 +9,7 @@ import type { Sample, SyntheticPrResult } from '../domain/sample.ts';
 import { imageKey, samplingOf, stageName } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { failure } from './failures.ts';
-import { readResult, type StageInput } from './stage.ts';
+import { generationSuffix, readResult, type StageInput } from './stage.ts';
 
 export interface RolloutInput extends StageInput {
   rollout: 1 | 2;
@@ -88,10 +88,4 @@ export function rolloutName(
     },
     hash,
   );
-}
-
-// --- internal ---
-
-function generationSuffix({ generation }: StageInput): string {
-  return generation === 1 ? '' : `.g${generation}`;
 }

@@ -7,7 +7,7 @@ import type { Trajectory } from '../domain/trajectory.ts';
 import { askUntil, rememberIn } from './ask.ts';
 import type { MainDeps } from './deps.ts';
 import { instructionFor } from './rollout-plan.ts';
-import { readResult, readSample, runStage, type StageInput } from './stage.ts';
+import { callScope, readResult, readSample, runStage, type StageInput } from './stage.ts';
 
 export interface SelfCheckInput extends StageInput {
   attempt: number;
@@ -44,7 +44,7 @@ export function createSelfCheck({ store, hash, teacherFor, waitingFor }: MainDep
         const trajectory = await store.blobs.getJson<Trajectory>(rollout1.trajectory);
         const { answer, spent } = await askUntil({
           teacher: await teacherFor(batch),
-          scope: `${input.batchId}/${input.sampleKey}/${name}`,
+          scope: callScope(input, name),
           signal,
           once: rememberIn(store.ledger, key),
           prompt: (maxChars) =>

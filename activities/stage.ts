@@ -16,6 +16,16 @@ export interface StageInput {
   generation: number;
 }
 
+/** Ends what names the work of a sample: a retried one's is other than its earlier work. */
+export function generationSuffix({ generation }: Pick<StageInput, 'generation'>): string {
+  return generation === 1 ? '' : `.g${generation}`;
+}
+
+/** Scope of the calls that a stage makes outside of rollouts; `name` begins as its result's does. */
+export function callScope(input: StageInput, name: string): string {
+  return `${input.batchId}/${input.sampleKey}/${name}${generationSuffix(input)}`;
+}
+
 /** What a heartbeat carries: a pointer that people can read, never content. */
 export interface Beat {
   step?: number;

@@ -9,7 +9,7 @@ import { addCost, addUsage, NO_USAGE, type Trajectory } from '../domain/trajecto
 import { askUntil, rememberIn } from './ask.ts';
 import type { MainDeps } from './deps.ts';
 import { failure } from './failures.ts';
-import { readResult, readSample, runStage, type StageInput } from './stage.ts';
+import { callScope, readResult, readSample, runStage, type StageInput } from './stage.ts';
 
 /** A text that leaks too much is written again at most twice. */
 const TEXTS = 3;
@@ -77,7 +77,7 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
           tries += 1;
           const written = await askUntil({
             teacher,
-            scope: `${input.batchId}/${input.sampleKey}/${name}.${tries}`,
+            scope: callScope(input, `${name}.${tries}`),
             signal,
             once: rememberIn(store.ledger, { ...key, name: `${name}.${tries}` }),
             prompt: (maxChars) =>

@@ -3,6 +3,7 @@
 import { REPOSITORY_PATH } from '../domain/ids.ts';
 import type { RolloutStatus } from '../domain/outcome.ts';
 import type { CallId, Completion, JournalEntry, Observation, ShellState } from '../domain/ports.ts';
+import { cappedCostOf } from '../domain/price.ts';
 import { addCost, addUsage, NO_USAGE, type Turn, type Usage } from '../domain/trajectory.ts';
 import type { RolloutPlan } from './plan.ts';
 import { parseReply } from './reply.ts';
@@ -42,6 +43,8 @@ export interface RolloutState {
   serviceMs: number;
   usage: Usage;
   costUsd: number | null;
+  /** What counts for the cap. */
+  cappedUsd: number;
   model: string;
   simulated: boolean;
   /** Set by a Mark that ends the rollout. */
@@ -69,6 +72,7 @@ export function startState(plan: RolloutPlan): RolloutState {
     serviceMs: 0,
     usage: NO_USAGE,
     costUsd: 0,
+    cappedUsd: 0,
     model: '',
     simulated: false,
     ended: undefined,
@@ -123,7 +127,7 @@ function limit({ limits }: RolloutPlan, state: RolloutState): RolloutStatus | un
   const { maxCostUsd = Infinity } = limits;
   if (state.formatErrorsInRow >= limits.maxFormatErrors) return 'format-errors';
   if (state.usage.inputTokens + state.usage.outputTokens >= limits.maxTokens) return 'token-limit';
-  if (state.costUsd !== null && state.costUsd >= maxCostUsd) return 'cost-limit';
+  if (state.cappedUsd >= maxCostUsd) return 'cost-limit';
   if (state.serviceMs + state.toolMs >= limits.maxWallTimeMs) return 'time-limit';
   if (state.steps >= limits.maxSteps) return 'step-limit';
   return undefined;
@@ -135,6 +139,7 @@ function foldReply(plan: RolloutPlan, state: RolloutState, reply: Completion): v
   state.serviceMs += reply.durationMs;
   state.usage = addUsage(state.usage, reply.usage);
   state.costUsd = addCost(state.costUsd, reply.costUsd);
+  state.cappedUsd += cappedCostOf(reply);
   state.model = reply.model;
   state.simulated ||= reply.simulated;
   const id = `${plan.rolloutId}/${state.steps}`;

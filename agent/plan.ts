@@ -3,7 +3,7 @@
 import type { BatchConfig } from '../domain/config.ts';
 import type { Template } from '../domain/prompts.ts';
 
-/** The limits of `rollout` in twinpatch.yaml that the loop keeps; `maxCostUsd` holds only while every price is known. */
+/** The limits of `rollout` in twinpatch.yaml that the loop keeps; of `maxCostUsd` a call without a known price takes nothing. */
 export type RolloutLimits = Pick<
   BatchConfig['rollout'],
   | 'maxSteps'

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { canonicalJson } from '../domain/ids.ts';
 import type { Ref, Sample, SampleEnd, SelfCheckResult } from '../domain/sample.ts';
+import { toTotal } from '../domain/spend.ts';
 import { batchFolder } from '../store/batches.ts';
 import { sampleFolder } from '../store/ledger.ts';
 import { openStore } from '../store/open.ts';
@@ -82,7 +83,7 @@ async function writeResults(folder: string, end: SampleEnd, trajectory: Ref): Pr
 /** The nth call that the one worker paid. */
 function toPaidCall(calls: number): object {
   const line = toSpendLine(0.25, `${BATCH}/some/rollout-1.1`);
-  return { ...line, total: { calls, usage: line.usage, costUsd: calls / 4 } };
+  return { ...line, total: { ...toTotal(line), calls, costUsd: calls / 4 } };
 }
 
 async function appendLines(path: string, values: object[]): Promise<void> {

@@ -43,7 +43,7 @@ export async function runOwnSteps(
     rollout: { maxSteps: steps, maxToolTime: '24h', maxWallTime: '24h', maxTokens: 1e12 },
   });
   const client = createTeacher(config.teacher, { apiKey: () => Promise.resolve(undefined) });
-  const booked = createBookedTeacher(client, store, BATCH);
+  const booked = createBookedTeacher(client, store.spend);
   const run = (sandbox: PreparedSandbox, name: string, maxSteps: number) =>
     runOne({
       config,

@@ -7,8 +7,11 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/common';
 import { batchWorkflowId, sampleWorkflowId } from '../domain/ids.ts';
+import { type CapName, capsOf, reachedCap } from '../domain/budget.ts';
+import { hasPrices } from '../domain/price.ts';
 import type { Waiting } from '../domain/sample.ts';
-import type { BatchRecord, Store } from '../domain/store.ts';
+import { hoursWorked, knownCost, type SpendTotal } from '../domain/spend.ts';
+import type { BatchRecord, Store, Tuning } from '../domain/store.ts';
 import { type BatchProgress, progressQuery } from '../workflows/messages.ts';
 import { readYield, type Yield } from './yield.ts';
 
@@ -34,7 +37,14 @@ export interface BatchState extends Yield {
   repository: string;
   simulated: boolean;
   /** What `tune` has set: null where it has not. */
-  tuned: { window: number | null; maxCostUsd: number | null; slots: number | null };
+  tuned: { [Name in keyof Required<Tuning>]: number | null };
+  /** The caps in force, null where there is none, and the one that is reached. */
+  budget: {
+    maxCostUsd: number | null;
+    maxTokens: number | null;
+    maxHours: number | null;
+    reached: CapName | null;
+  };
   /** `unknown` where no server answers. */
   phase: BatchPhase;
   /** Samples under way. */
@@ -45,10 +55,14 @@ export interface BatchState extends Yield {
   waiting: { reason: string; samples: number; nextTryAt: string | null }[];
   spent: {
     calls: number;
+    /** Those whose cost is in no sum. */
+    unpricedCalls: number;
     inputTokens: number;
     cachedInputTokens: number;
     outputTokens: number;
+    reasoningTokens: number;
     costUsd: number | null;
+    hours: number;
   };
 }
 
@@ -69,7 +83,8 @@ export async function readBatchState(
     batch: batch.id,
     repository: batch.repository,
     simulated: batch.simulated,
-    tuned: { window: null, maxCostUsd: null, slots: null, ...tuning },
+    tuned: { ...NOTHING_TUNED, ...tuning },
+    budget: budgetOf(batch, tuning, total),
     phase: isFinished(yielded)
       ? 'finished'
       : client === undefined
@@ -80,13 +95,7 @@ export async function readBatchState(
     stages:
       client === undefined || progress === undefined ? {} : await countStages(client, batch.id),
     waiting: client === undefined ? [] : await readWaiting(client, batch.id, live),
-    spent: {
-      calls: total.calls,
-      inputTokens: total.usage.inputTokens,
-      cachedInputTokens: total.usage.cachedInputTokens,
-      outputTokens: total.usage.outputTokens,
-      costUsd: isPriced(batch) ? total.costUsd : null,
-    },
+    spent: spentOf(batch, total),
   };
 }
 
@@ -97,8 +106,42 @@ export function isFinished({ unfinished, held, infrastructure }: Yield): boolean
 
 // --- internal ---
 
-function isPriced({ config: { teacher } }: BatchRecord): boolean {
-  return teacher.price !== undefined;
+const NOTHING_TUNED = {
+  window: null,
+  maxCostUsd: null,
+  maxTokens: null,
+  maxHours: null,
+  slots: null,
+};
+
+function budgetOf(
+  { config }: BatchRecord,
+  tuning: Tuning,
+  total: SpendTotal,
+): BatchState['budget'] {
+  const caps = capsOf(config.budget, tuning);
+  const known = (cap: number) => (cap === Infinity ? null : cap);
+  return {
+    maxCostUsd: known(caps.costUsd),
+    maxTokens: known(caps.tokens),
+    maxHours: known(caps.hours),
+    reached: reachedCap(caps, total, Date.now()) ?? null,
+  };
+}
+
+function spentOf({ config }: BatchRecord, total: SpendTotal): BatchState['spent'] {
+  const { calls, unpricedCalls, usage } = total;
+  const isUnpriced = calls === 0 && !hasPrices(config.teacher);
+  return {
+    calls,
+    unpricedCalls,
+    inputTokens: usage.inputTokens,
+    cachedInputTokens: usage.cachedInputTokens,
+    outputTokens: usage.outputTokens,
+    reasoningTokens: usage.reasoningTokens,
+    costUsd: isUnpriced ? null : knownCost(total),
+    hours: hoursWorked(total, Date.now()),
+  };
 }
 
 type Progress = BatchProgress | 'no worker';

@@ -7,6 +7,7 @@ import type { FinishedSample } from '../dataset/select.ts';
 import { writeDataset, type WriteOptions } from '../dataset/write.ts';
 import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
+import { hasPrices } from '../domain/price.ts';
 import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { prepareCheck } from './check-export.ts';
@@ -79,7 +80,7 @@ async function* samplesOf(store: Store, batches: BatchRecord[]): AsyncGenerator<
 async function summarize(store: Store, batch: BatchRecord): Promise<BatchSummary> {
   const { id, commits, config, versions } = batch;
   const teachers = teachersOf(config.teacher);
-  const { calls, usage, costUsd } = await store.spend.total(id);
+  const { calls, usage, costUsd, unpricedCalls } = await store.spend.total(id);
   return {
     id,
     repository: publicName(batch),
@@ -93,7 +94,7 @@ async function summarize(store: Store, batch: BatchRecord): Promise<BatchSummary
       inputTokens: usage.inputTokens,
       cachedInputTokens: usage.cachedInputTokens,
       outputTokens: usage.outputTokens,
-      costUsd: teachers.every(({ price }) => price !== null) ? costUsd : null,
+      costUsd: hasPrices(config.teacher) && unpricedCalls === 0 ? costUsd : null,
     },
   };
 }

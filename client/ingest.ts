@@ -181,9 +181,11 @@ async function takeOver(
   for (const change of free) onProgress(`batch ${known.id} takes over ${renderChange(change)}`);
   const batch = { ...known, config };
   await store.batches.put(batch);
-  if (free.some(({ key }) => key === 'budget.maxCostUsd')) {
-    await store.tunings.change(batch.id, { maxCostUsd: null });
-  }
+  const [before, after] = [known.config.budget, config.budget];
+  const caps = (['maxCostUsd', 'maxTokens', 'maxHours'] as const).filter(
+    (cap) => before[cap] !== after[cap],
+  );
+  await store.tunings.change(batch.id, Object.fromEntries(caps.map((cap) => [cap, null])));
   return batch;
 }
 

@@ -61,6 +61,23 @@ export function parseUsd(value: string): number {
   return usd;
 }
 
+/** Tokens, with k, M or B for thousands, millions or billions. Throws InvalidArgumentError. */
+export function parseTokens(value: string): number {
+  const [, amount, unit = ''] = /^(\d{1,9}(?:\.\d+)?)([kMB]?)$/.exec(value) ?? [];
+  const tokens = Math.round(Number(amount) * (TOKEN_UNITS[unit] ?? Number.NaN));
+  if (!(tokens > 0)) throw new InvalidArgumentError('Give a number of tokens, like 500M.');
+  return tokens;
+}
+
+/** Hours above 0. Throws InvalidArgumentError. */
+export function parseHours(value: string): number {
+  const hours = Number(value.replace(/h$/, ''));
+  if (!(hours > 0) || !Number.isFinite(hours)) {
+    throw new InvalidArgumentError('Give hours above 0, like 8.');
+  }
+  return hours;
+}
+
 /** A port whose neighbour 1,000 above, for the UI, exists too. Throws InvalidArgumentError. */
 export function parsePort(value: string): number {
   const port = parseCount(value);
@@ -68,4 +85,5 @@ export function parsePort(value: string): number {
   return port;
 }
 
+const TOKEN_UNITS: Record<string, number> = { '': 1, k: 1e3, M: 1e6, B: 1e9 };
 const MAX_PORT = 65_535 - 1000;

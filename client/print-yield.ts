@@ -4,7 +4,7 @@ import { renderVerdict } from '../domain/outcome.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { BatchState } from './batch-state.ts';
 import { type Io, print, write } from './output.ts';
-import { renderCounts, renderSpent } from './render-progress.ts';
+import { optionOf, renderCounts, renderSpent } from './render-progress.ts';
 import { renderTable } from './table.ts';
 import { explain, readWarnings, samplesWithEnds } from './yield.ts';
 
@@ -43,6 +43,9 @@ export async function printYield(
   await print(io, renderSpent(state));
   for (const warning of await readWarnings(store, batch.id)) await print(io, `warning: ${warning}`);
   if (state.verdicts['held:budget'] !== undefined) {
-    await print(io, `The budget is reached. next: twinpatch tune ${batch.id} --max-cost MORE`);
+    await print(
+      io,
+      `The budget is reached. next: twinpatch tune ${batch.id} ${optionOf(state)} MORE`,
+    );
   }
 }

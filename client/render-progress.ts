@@ -1,10 +1,16 @@
 /** The progress of a batch as text: a headline, then one line per fact. Pure. */
 
+import type { CapName } from '../domain/budget.ts';
 import { STAGES } from '../domain/sample.ts';
 import type { BatchState } from './batch-state.ts';
 import { ACCEPTED_RECALL } from './yield.ts';
 
 const BAR_WIDTH = 24;
+const CAP_OPTIONS = {
+  costUsd: '--max-cost',
+  tokens: '--max-tokens',
+  hours: '--max-hours',
+} as const satisfies Record<CapName, string>;
 
 /** A headline with time, then bar, stages, cost, and what is waited for. */
 export function renderProgress(state: BatchState, elapsedMs: number): string {
@@ -19,6 +25,8 @@ export function renderProgress(state: BatchState, elapsedMs: number): string {
   });
   if (stages.length > 0) lines.push(`under way: ${stages.join(', ')}`);
   lines.push(renderSpent(state));
+  const budget = renderBudget(state);
+  if (budget !== '') lines.push(`budget: ${budget}`);
   const tuned = renderTuned(state.tuned);
   if (tuned !== '') lines.push(`tuned: ${tuned}`);
   if (state.phase === 'no worker') lines.push('no worker answers; next: twinpatch up');
@@ -49,20 +57,46 @@ export function renderCounts({
 
 /** Tokens and cost; `unpriced` where the model has no known price. */
 export function renderSpent({ spent, simulated }: BatchState): string {
-  const { inputTokens, cachedInputTokens, outputTokens, costUsd, calls } = spent;
+  const { inputTokens, cachedInputTokens, outputTokens, costUsd, calls, unpricedCalls } = spent;
   const cost = simulated
     ? 'simulated, nothing is paid'
     : costUsd === null
       ? 'unpriced'
-      : `$${costUsd.toFixed(2)}`;
+      : `$${costUsd.toFixed(2)}${unpricedCalls > 0 ? ` (${unpricedCalls} calls unpriced)` : ''}`;
   return `${calls} calls, tokens ${short(inputTokens)} in (${short(cachedInputTokens)} cached) / ${short(outputTokens)} out, ${cost}`;
 }
 
+/** `$3.20 of $25.00, 0.4 of 8 hours`: what is used up of the caps that there are. */
+export function renderBudget({ spent, budget }: BatchState): string {
+  const { maxCostUsd, maxTokens, maxHours } = budget;
+  const tokens = spent.inputTokens + spent.outputTokens;
+  return [
+    ...(maxCostUsd === null
+      ? []
+      : [`$${(spent.costUsd ?? 0).toFixed(2)} of $${maxCostUsd.toFixed(2)}`]),
+    ...(maxTokens === null ? [] : [`${short(tokens)} of ${short(maxTokens)} tokens`]),
+    ...(maxHours === null ? [] : [`${spent.hours.toFixed(1)} of ${maxHours} hours`]),
+  ].join(', ');
+}
+
+/** The option that raises the cap which is reached, or the one that most batches have. */
+export function optionOf({ budget }: BatchState): string {
+  return CAP_OPTIONS[budget.reached ?? 'costUsd'];
+}
+
 /** `window 4, cap $50.00, 3 slots on each worker`; what is not set is left out. */
-export function renderTuned({ window, maxCostUsd, slots }: BatchState['tuned']): string {
+export function renderTuned({
+  window,
+  maxCostUsd,
+  maxTokens,
+  maxHours,
+  slots,
+}: BatchState['tuned']): string {
   return [
     ...(window === null ? [] : [`window ${window}`]),
     ...(maxCostUsd === null ? [] : [`cap $${maxCostUsd.toFixed(2)}`]),
+    ...(maxTokens === null ? [] : [`cap ${short(maxTokens)} tokens`]),
+    ...(maxHours === null ? [] : [`cap ${maxHours} hours`]),
     ...(slots === null ? [] : [`${slots} slots on each worker`]),
   ].join(', ');
 }
@@ -83,5 +117,6 @@ function bar(done: number, all: number): string {
 
 function short(count: number): string {
   if (count < 1_000) return String(count);
-  return count < 1_000_000 ? `${(count / 1e3).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`;
+  if (count < 1_000_000) return `${(count / 1e3).toFixed(1)}k`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)}M` : `${(count / 1e9).toFixed(1)}B`;
 }

@@ -3,6 +3,7 @@
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { batchWorkflowId } from '../domain/ids.ts';
+import { hasPrices } from '../domain/price.ts';
 import type { BatchRecord, Store, TuningChange } from '../domain/store.ts';
 import { resizeSignal } from '../workflows/messages.ts';
 import { type BatchState, readBatchState } from './batch-state.ts';
@@ -20,8 +21,7 @@ export async function tuneBatch(
   values: TuningChange,
   client: Client | undefined,
 ): Promise<BatchState> {
-  const { price, scripted } = batch.config.teacher;
-  if (typeof values.maxCostUsd === 'number' && price === undefined && scripted === undefined) {
+  if (typeof values.maxCostUsd === 'number' && !hasPrices(batch.config.teacher)) {
     throw new CliError(
       EXIT.config,
       `${batch.id} has no prices — no cost is known, and a cap would hold nothing`,
@@ -32,7 +32,7 @@ export async function tuneBatch(
   if (client === undefined) return readBatchState(store, batch, client);
   if (values.window !== undefined) await resize(client, batch, values.window ?? DEFAULT_WINDOW);
   const state = await readBatchState(store, batch, client);
-  if (state.phase !== 'budget reached' || !isBelowCap(state, batch)) return state;
+  if (state.phase !== 'budget reached' || state.budget.reached !== null) return state;
   await startBatch(client, batch, state.tuned.window ?? undefined);
   return readBatchState(store, batch, client);
 }
@@ -46,9 +46,4 @@ async function resize(client: Client, { id }: BatchRecord, window: number): Prom
     // It does not run; its next run has the window of the store.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
-}
-
-function isBelowCap({ tuned, spent }: BatchState, { config: { budget } }: BatchRecord): boolean {
-  const capUsd = tuned.maxCostUsd ?? budget.maxCostUsd ?? Infinity;
-  return (spent.costUsd ?? 0) < capUsd;
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { BATCH_NAME_PATTERN } from './ids.ts';
 import { parseBucketLocation } from './location.ts';
+import { hasPrices } from './price.ts';
 import { PR_TAG, VERDICT_TAG } from './prompts.ts';
 import { size, timeLimit } from './quantity.ts';
 import { teacherSchema } from './teacher-config.ts';
@@ -247,10 +248,22 @@ const sections = z.strictObject({
         .number()
         .positive()
         .optional()
-        .describe('USD the batch may cost in all; at the cap no new call is sent.'),
+        .describe('USD the batch may cost in all; at a cap no new call is sent.'),
+      maxTokens: z
+        .int()
+        .positive()
+        .optional()
+        .describe('Input and output tokens of the batch in all, cached input included.'),
+      maxHours: z
+        .number()
+        .positive()
+        .optional()
+        .describe(
+          'Hours the batch may work in all; of a longer pause between calls than 10 minutes none counts.',
+        ),
     })
     .prefault({})
-    .describe('Limits of the whole batch.'),
+    .describe('Limits of the whole batch, over all its runs.'),
   store: z
     .string()
     .min(1)
@@ -264,8 +277,7 @@ const sections = z.strictObject({
 
 /** The configuration of a batch (`twinpatch.yaml`). */
 export const batchConfigSchema = sections.superRefine((config, context) => {
-  const { price, endpoints } = config.teacher;
-  if (price !== undefined || endpoints.every((endpoint) => endpoint.price !== undefined)) return;
+  if (hasPrices(config.teacher)) return;
   for (const section of ['budget', 'rollout'] as const) {
     if (config[section].maxCostUsd === undefined) continue;
     context.addIssue({

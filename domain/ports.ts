@@ -1,5 +1,6 @@
 /** What the agent and the activities need from the world. Every port has a fake or a second implementation, and one test suite. */
 
+import type { Price } from './teacher-config.ts';
 import type { AssistantMessage, Message, Repair, ToolSchema, Usage } from './trajectory.ts';
 
 // --- teacher ---
@@ -25,6 +26,8 @@ export interface Completion {
   usage: Usage;
   /** USD, or null where the model has no known price. */
   costUsd: number | null;
+  /** By which it cost that; left out where none is known. */
+  price?: Price;
   /** The model as the endpoint names it. */
   model: string;
   endpoint: string;

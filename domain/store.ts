@@ -1,10 +1,11 @@
 /** The store: the truth about what is planned, done, owned and paid. A folder now; any implementation passes test/contracts/store-contract.ts. */
 
+import type { Amount, Caps, Claim } from './budget.ts';
 import type { BatchConfig } from './config.ts';
 import type { Verdict } from './outcome.ts';
-import type { CallId, Journal, JournalEntry, SharedImages } from './ports.ts';
+import type { Journal, JournalEntry, SharedImages } from './ports.ts';
 import type { Ref, Sample, SampleEnd, Spent } from './sample.ts';
-import type { Usage } from './trajectory.ts';
+import type { SpendLine, SpendTotal } from './spend.ts';
 
 /** The store can't be read or written (disk full, no permission). Temporary: the work is tried again. */
 export class StoreUnavailable extends Error {
@@ -80,8 +81,10 @@ export interface Batches {
 export interface Tuning {
   /** Samples of the batch under way at once. */
   window?: number;
-  /** USD the batch may cost in all. */
+  /** Caps of the batch, as `budget` in its configuration. */
   maxCostUsd?: number;
+  maxTokens?: number;
+  maxHours?: number;
   /** Rollouts at once on each worker of the store, of whatever batch. */
   slots?: number;
 }
@@ -192,22 +195,23 @@ export interface SampleEnds {
   rebuild(batchId: string, onProgress?: (done: number, planned: number) => void): Promise<number>;
 }
 
-/** One paid call. */
-export interface SpendLine {
-  call: CallId;
-  model: string;
-  endpoint: string;
-  usage: Usage;
-  /** USD; null: unpriced. */
-  costUsd: number | null;
-  durationMs: number;
-  at: string;
+export interface SpendLedger {
+  /** Returns when the line survives kill -9. */
+  record(batchId: string, line: SpendLine): Promise<void>;
+  /** What this process has paid. */
+  own(batchId: string): SpendTotal;
+  /** What each process has paid that ever worked at the batch, by its name. */
+  byWorker(batchId: string): Promise<Map<string, SpendTotal>>;
+  /** Sum over all workers and resumes. */
+  total(batchId: string): Promise<SpendTotal>;
+  /** Every paid call, those of one worker in their order. */
+  lines(batchId: string): AsyncIterable<SpendLine>;
 }
 
-export interface SpendLedger {
-  record(batchId: string, line: SpendLine): Promise<void>;
-  /** Sum over all workers and resumes. */
-  total(batchId: string): Promise<Spent & { calls: number }>;
+/** What workers reserve of a batch's caps before they spend it. */
+export interface Claims {
+  /** Reserves about so much for this process; undefined while all that is left is reserved by others, or spent. */
+  claim(batchId: string, caps: Caps, wish: Amount): Promise<Claim | undefined>;
 }
 
 /** Which one of how many workers that ask a batch's teacher a process is. */
@@ -250,6 +254,7 @@ export interface Store {
   journals: Journals;
   ends: SampleEnds;
   spend: SpendLedger;
+  claims: Claims;
   tunings: Tunings;
   shares: Shares;
   attempts: Attempts;

@@ -16,6 +16,7 @@ const price = z
     output: z.number().nonnegative().describe('USD per million output tokens, reasoning included.'),
   })
   .describe('Prices; without them cost is shown as "unpriced", never as 0.');
+export type Price = z.infer<typeof price>;
 
 const temperature = z.number().min(0).max(2);
 const topP = z.number().gt(0).max(1);

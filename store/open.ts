@@ -9,6 +9,7 @@ import { createBatches } from './batches.ts';
 import { createBlobs } from './blobs.ts';
 import { createBucketStorage } from './bucket-storage.ts';
 import { openBucket } from './bucket.ts';
+import { createClaims } from './claims.ts';
 import { createEnds } from './ends.ts';
 import { createFolderStorage } from './folder-storage.ts';
 import { createSharedImages } from './images.ts';
@@ -67,6 +68,7 @@ export function createStore(storage: Storage, id: string, hostFolder: string): S
   const blobs = createBlobs(storage);
   const ledger = createLedger(storage);
   const batches = createBatches(storage);
+  const spend = createSpend(storage);
   return {
     id,
     location: storage.location,
@@ -76,7 +78,8 @@ export function createStore(storage: Storage, id: string, hostFolder: string): S
     leases: createLeases(storage, createPresence(storage)),
     journals: createJournals(storage, blobs),
     ends: createEnds(storage, ledger, batches),
-    spend: createSpend(storage),
+    spend,
+    claims: createClaims(storage, spend),
     tunings: createTunings(storage),
     shares: createShares(storage),
     images: createSharedImages(storage, blobs),

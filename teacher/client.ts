@@ -9,6 +9,7 @@ import {
   TEACHER_PATIENCE_MS,
   TeacherError,
 } from '../domain/ports.ts';
+import { costOf } from '../domain/price.ts';
 import { modelIdOf, modelOf } from '../domain/stage-key.ts';
 import type { Share } from '../domain/store.ts';
 import { classify, toFailure, type Trouble } from './classify.ts';
@@ -16,7 +17,6 @@ import { type Clock, realClock } from './clock.ts';
 import { createEndpoint, type Endpoint, type EndpointConfig } from './endpoint.ts';
 import { createGate, type Gate, type Turn } from './gate.ts';
 import { type Asking, createPool, type Entered } from './pool.ts';
-import { costOf } from './price.ts';
 import type { RawReply } from './raw-reply.ts';
 import { createRedactor } from './redact.ts';
 import { readReply, toFinishReason } from './reply.ts';
@@ -44,6 +44,8 @@ export interface TeacherDeps {
   share?: () => Share;
   /** What a call waits for now; null when it does no more. */
   onWait?: (call: CallId, wait: Wait | null) => void;
+  /** Asked right before every request that goes out, which a rejection keeps from going; it is `complete`'s then. */
+  admit?: (signal: AbortSignal) => Promise<void>;
   clock?: Clock;
 }
 
@@ -131,6 +133,7 @@ export function createTeacher(
     request: CompletionRequest,
     signal: AbortSignal,
   ): Promise<Asked> {
+    await deps.admit?.(signal);
     let key: string | undefined;
     try {
       key = await readKey(endpoint);
@@ -167,12 +170,14 @@ export function createTeacher(
       textFormat: endpoint.toolCallFormat,
     });
     const usage = parseUsage(raw.usage);
+    const price = endpoint.price ?? config.price;
     return {
       message,
       ...(repairs.length > 0 && { repairs }),
       finishReason: toFinishReason(raw),
       usage: usage ?? estimateUsage(request, message),
-      costUsd: costOf(usage, endpoint.price ?? config.price),
+      costUsd: costOf(usage, price),
+      ...(price !== undefined && { price }),
       model: typeof raw.model === 'string' && raw.model !== '' ? raw.model : endpoint.model,
       endpoint: host,
       simulated: raw.fingerprint === SCRIPTED_FINGERPRINT,

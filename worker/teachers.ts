@@ -8,6 +8,7 @@ import type { BatchRecord, Store } from '../domain/store.ts';
 import { createTeacher, type Wait } from '../teacher/client.ts';
 import { startScriptedTeacher } from '../teacher/scripted/server.ts';
 import { createBookedTeacher } from './booked-teacher.ts';
+import { type Budget, createBudget } from './budget.ts';
 import { createShare } from './share.ts';
 
 type Endpoint = BatchConfig['teacher']['endpoints'][number];
@@ -29,15 +30,24 @@ export function createTeachers(
   allowedVariables: string[],
 ): Teachers {
   const teachers = new Map<string, Promise<Teacher>>();
+  const budgets = new Map<string, Budget>();
   /** By `<batchId>/<sampleKey>`, of which one call is under way at most. */
   const waits = new Map<string, Waiting>();
   const closing: (() => Promise<void>)[] = [];
+
+  /** One for all teachers that a batch has in its time. */
+  function budgetOf({ id }: BatchRecord): Budget {
+    const budget = budgets.get(id) ?? createBudget(store, id);
+    budgets.set(id, budget);
+    return budget;
+  }
 
   async function open(batch: BatchRecord): Promise<Teacher> {
     const share = createShare(store.shares, batch.id);
     const teacher = createTeacher(await withEndpoints(batch.config.teacher), {
       apiKey,
       share: share.now,
+      admit: budgetOf(batch).admit,
       onWait({ scope }, wait) {
         const sample = scope.split('/', 2).join('/');
         if (wait === null) waits.delete(sample);
@@ -46,7 +56,7 @@ export function createTeachers(
     });
     closing.push(() => teacher.close());
     closing.push(async () => share.stop());
-    return createBookedTeacher(share.keptBy(teacher), store, batch.id);
+    return createBookedTeacher(share.keptBy(teacher), store.spend);
   }
 
   async function withEndpoints(config: BatchConfig['teacher']): Promise<BatchConfig['teacher']> {

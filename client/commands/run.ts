@@ -6,7 +6,9 @@ import {
   collect,
   parseBatchName,
   parseCount,
+  parseHours,
   parsePort,
+  parseTokens,
   parseUsd,
   JSON_OPTION,
   TEMPORAL_OPTION,
@@ -19,6 +21,8 @@ export function registerRun(program: Command, io: Io): void {
     .option('-n, --samples <n>', 'samples of the batch', parseCount)
     .option('--name <name>', 'name of the batch', parseBatchName)
     .option('--max-cost <usd>', 'most that the batch may cost in all', parseUsd)
+    .option('--max-tokens <n>', 'most tokens of the batch in all, like 500M', parseTokens)
+    .option('--max-hours <n>', 'most hours that the batch may work in all', parseHours)
     .option('--config <file>', 'configuration (default: the nearest twinpatch.yaml)')
     .option('--set <key=value>', 'set a value of the configuration; repeatable', collect, [])
     .option('--window <n>', 'samples under way at once', parseCount)
@@ -44,6 +48,8 @@ export function registerRun(program: Command, io: Io): void {
         ...(options.samples === undefined ? [] : [`targets.samples=${options.samples}`]),
         ...(options.name === undefined ? [] : [`name=${options.name}`]),
         ...(options.maxCost === undefined ? [] : [`budget.maxCostUsd=${options.maxCost}`]),
+        ...(options.maxTokens === undefined ? [] : [`budget.maxTokens=${options.maxTokens}`]),
+        ...(options.maxHours === undefined ? [] : [`budget.maxHours=${options.maxHours}`]),
       ];
       const { config } = await loadConfig({ path: options.config, sets, cwd: io.cwd });
       const workspace = workspaceOf(config.store);
@@ -56,7 +62,11 @@ export function registerRun(program: Command, io: Io): void {
         beforeChange: () => checkGround(workspace, options),
       });
       // What is said here was said last.
-      if (options.maxCost !== undefined) await store.tunings.change(batch.id, { maxCostUsd: null });
+      await store.tunings.change(batch.id, {
+        ...(options.maxCost !== undefined && { maxCostUsd: null }),
+        ...(options.maxTokens !== undefined && { maxTokens: null }),
+        ...(options.maxHours !== undefined && { maxHours: null }),
+      });
       await runToEnd(io, { store, workspace }, batch, options);
     });
 }

@@ -1,4 +1,4 @@
-/** `twinpatch tune`: window, cap and slots of a batch that runs. */
+/** `twinpatch tune`: window, caps and slots of a batch that runs. */
 
 import type { Command } from '@commander-js/extra-typings';
 import type { BatchState } from '../batch-state.ts';
@@ -7,6 +7,8 @@ import {
   JSON_OPTION,
   orAuto,
   parseCount,
+  parseHours,
+  parseTokens,
   parseUsd,
   STORE_OPTION,
   TEMPORAL_OPTION,
@@ -22,6 +24,8 @@ export function registerTune(program: Command, io: Io): void {
     )
     .option('--window <n>', 'samples under way at once', orAuto(parseCount))
     .option('--max-cost <usd>', 'most that the batch may cost in all', orAuto(parseUsd))
+    .option('--max-tokens <n>', 'most tokens of the batch in all, like 500M', orAuto(parseTokens))
+    .option('--max-hours <n>', 'most hours that the batch may work in all', orAuto(parseHours))
     .option(
       '--slots <n>',
       'rollouts at once on each worker of the store, whatever batch they are of',
@@ -35,14 +39,17 @@ export function registerTune(program: Command, io: Io): void {
       '\nExamples:\n  $ twinpatch tune headers --window 8\n  $ twinpatch tune headers --max-cost 50   a batch that had reached its cap goes on\n  $ twinpatch tune headers --slots auto',
     )
     .action(async (name, options) => {
-      const { window, maxCost: maxCostUsd, slots, json, ...where } = options;
-      const given = Object.entries({ window, maxCostUsd, slots }).flatMap(([name, value]) =>
+      const { window, maxCost, maxTokens, maxHours, slots, json, ...where } = options;
+      const values = { window, maxCostUsd: maxCost, maxTokens, maxHours, slots };
+      const given = Object.entries(values).flatMap(([name, value]) =>
         value === undefined ? [] : [[name, value === 'auto' ? null : value]],
       );
       if (given.length === 0) {
-        throw new CliError(EXIT.usage, 'tune what? — give --window, --max-cost or --slots', {
-          next: 'twinpatch tune --help',
-        });
+        throw new CliError(
+          EXIT.usage,
+          'tune what? — give --window, --max-cost, --max-tokens, --max-hours or --slots',
+          { next: 'twinpatch tune --help' },
+        );
       }
       const { clientIfRunning, openSession, requireBatch } = await import('../session.ts');
       const { renderTuned } = await import('../render-progress.ts');

@@ -6,8 +6,10 @@ import type { BatchState } from '../../client/batch-state.ts';
 import { openStore } from '../../store/open.ts';
 import { toBatch, toSample } from '../support/batch-fixture.ts';
 import { runCli } from '../support/cli.ts';
+import { toSpendLine } from '../support/paid-calls.ts';
 
 let folder: string;
+const NOTHING = { window: null, maxCostUsd: null, maxTokens: null, maxHours: null, slots: null };
 const hosted = { endpoints: [{ baseUrl: 'http://127.0.0.1:9/v1', model: 'm' }] };
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'twinpatch-tune-'));
@@ -40,18 +42,34 @@ it('keeps what is set in the store, where nothing runs too, and shows it', async
   expect((await run('status', 'priced')).stdout).toContain(
     '\ntuned: window 4, cap $50.00, 3 slots on each worker\n',
   );
-  expect(await tunedOf('priced')).toEqual({ window: 4, maxCostUsd: 50, slots: 3 });
-  expect(await tunedOf('simulated')).toEqual({ window: null, maxCostUsd: null, slots: 3 });
+  expect(await tunedOf('priced')).toEqual({ ...NOTHING, window: 4, maxCostUsd: 50, slots: 3 });
+  expect(await tunedOf('simulated')).toEqual({ ...NOTHING, slots: 3 });
+});
+
+it('sets caps on tokens and hours, and shows what is used up of each cap', async () => {
+  await run('tune', 'unpriced', '--max-tokens', '2.5M', '--max-hours', '8');
+  expect(await tunedOf('unpriced')).toEqual({ ...NOTHING, maxTokens: 2_500_000, maxHours: 8 });
+  const { stdout } = await run('status', 'unpriced');
+  expect(stdout).toContain('\nbudget: 0 of 2.5M tokens, 0.0 of 8 hours\n');
+  expect(stdout).toContain('\ntuned: cap 2.5M tokens, cap 8 hours\n');
+});
+
+it('says which cap is reached', async () => {
+  const store = await openStore(folder);
+  await store.spend.record('priced', toSpendLine(3));
+  const reachedOf = async (...caps: string[]) => {
+    const { stdout } = await run('tune', 'priced', ...caps, '--json');
+    return (JSON.parse(stdout) as BatchState).budget.reached;
+  };
+  expect(await reachedOf('--max-cost', '3.01')).toBeNull();
+  expect(await reachedOf('--max-tokens', '110')).toBe('tokens');
+  expect(await reachedOf('--max-cost', '3')).toBe('costUsd');
 });
 
 it('goes back to what the batch was started with', async () => {
   await run('tune', 'priced', '--window', '4', '--max-cost', '50');
   const { stdout } = await run('tune', 'priced', '--window', 'auto', '--json');
-  expect((JSON.parse(stdout) as BatchState).tuned).toEqual({
-    window: null,
-    maxCostUsd: 50,
-    slots: null,
-  });
+  expect((JSON.parse(stdout) as BatchState).tuned).toEqual({ ...NOTHING, maxCostUsd: 50 });
   await run('tune', 'priced', '--max-cost', 'auto');
   expect((await run('status', 'priced')).stdout).not.toContain('tuned');
 });
@@ -60,7 +78,7 @@ it.each([
   [
     ['priced'],
     2,
-    'error: tune what? — give --window, --max-cost or --slots\nnext: twinpatch tune --help\n',
+    'error: tune what? — give --window, --max-cost, --max-tokens, --max-hours or --slots\nnext: twinpatch tune --help\n',
   ],
   [
     ['priced', '--window', '0'],
@@ -74,5 +92,5 @@ it.each([
   ],
 ])('%j changes nothing and says what to do', async (args, exitCode, stderr) => {
   expect(await run('tune', ...args)).toEqual({ exitCode, stdout: '', stderr });
-  expect(await tunedOf('priced')).toEqual({ window: null, maxCostUsd: null, slots: null });
+  expect(await tunedOf('priced')).toEqual(NOTHING);
 });

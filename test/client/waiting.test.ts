@@ -7,7 +7,7 @@ test('what samples wait for is told with the time of the next try, where that is
     batch: 'b',
     repository: 'r',
     simulated: false,
-    tuned: { window: null, maxCostUsd: null, slots: null },
+    tuned: { window: null, maxCostUsd: null, maxTokens: null, maxHours: null, slots: null },
     phase: 'running',
     planned: 4,
     unfinished: 4,
@@ -27,7 +27,16 @@ test('what samples wait for is told with the time of the next try, where that is
       },
       { reason: 'All 4 calls are under way.', samples: 1, nextTryAt: null },
     ],
-    spent: { calls: 0, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, costUsd: null },
+    spent: {
+      calls: 0,
+      unpricedCalls: 0,
+      inputTokens: 0,
+      cachedInputTokens: 0,
+      outputTokens: 0,
+      reasoningTokens: 0,
+      costUsd: null,
+      hours: 0,
+    },
   };
   expect(renderProgress(state, 0).split('\n').slice(-2)).toEqual([
     'waiting (3): The endpoint h limits our rate. (next try 12:04:05)',

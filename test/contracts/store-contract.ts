@@ -253,10 +253,50 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
         expect(await store.spend.total('b')).toMatchObject({ calls: 51, costUsd: 13 });
       });
 
-      test('is unknown as soon as one call has no price', async () => {
+      test('counts the calls that have no price beside the sum of the others', async () => {
         await store.spend.record('b', toSpendLine(1));
         await store.spend.record('b', toSpendLine(null));
-        expect(await store.spend.total('b')).toMatchObject({ calls: 2, costUsd: null });
+        const total = { calls: 2, costUsd: 1, unpricedCalls: 1 };
+        expect(await store.spend.total('b')).toMatchObject(total);
+      });
+
+      test('gives every line back, of all processes', async () => {
+        await doAndDie('spend', 'b', 3);
+        await store.spend.record('b', toSpendLine(0.5));
+        const costs: (number | null)[] = [];
+        for await (const line of store.spend.lines('b')) {
+          expect(line).toEqual(toSpendLine(line.costUsd));
+          costs.push(line.costUsd);
+        }
+        expect(costs.sort((a, b) => Number(a) - Number(b))).toEqual([0.25, 0.25, 0.25, 0.5]);
+      });
+    });
+
+    describe('claims', () => {
+      const caps = { costUsd: 10, tokens: Infinity, hours: Infinity };
+      const wish = { costUsd: 4, tokens: 0 };
+
+      test('of several processes never are more than the cap together', async () => {
+        const others = Array.from({ length: 3 }, () => start('reserve', 'b', 4));
+        const granted = await Promise.all(others.map(({ first }) => first as Promise<number>));
+        const mine = (await store.claims.claim('b', caps, wish))?.upTo.costUsd ?? 0;
+        const sum = granted.reduce((all, each) => all + each, mine);
+        expect(sum).toBeLessThanOrEqual(10);
+        expect(Math.min(mine, ...granted)).toBeGreaterThan(0);
+        await Promise.all(others.map((other) => other.kill()));
+      });
+
+      test('are made of what is left after all that was spent', async () => {
+        await doAndDie('spend', 'b', 38);
+        const claim = await store.claims.claim('b', caps, wish);
+        expect(claim?.upTo.costUsd).toBe(0.25);
+        await doAndDie('spend', 'b', 2);
+        expect(await store.claims.claim('b', caps, wish)).toBeUndefined();
+      });
+
+      test('are renewed for as long as a batch runs', async () => {
+        for (let round = 1; round <= 60; round += 1) await store.claims.claim('b', caps, wish);
+        expect((await store.claims.claim('b', caps, wish))?.upTo.costUsd).toBe(4);
       });
     });
 

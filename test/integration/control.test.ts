@@ -138,7 +138,8 @@ describe('control over batches', () => {
       batch: 'short',
       repository: COMMANDER,
       simulated: true,
-      tuned: { window: null, maxCostUsd: null, slots: null },
+      tuned: { window: null, maxCostUsd: null, maxTokens: null, maxHours: null, slots: null },
+      budget: { maxCostUsd: null, maxTokens: null, maxHours: null, reached: null },
       phase: 'finished',
       planned: 3,
       verified: expect.any(Number),
@@ -153,10 +154,13 @@ describe('control over batches', () => {
       waiting: [],
       spent: {
         calls: expect.any(Number),
+        unpricedCalls: expect.any(Number),
         inputTokens: expect.any(Number),
         cachedInputTokens: expect.any(Number),
         outputTokens: expect.any(Number),
+        reasoningTokens: expect.any(Number),
         costUsd: null,
+        hours: expect.any(Number),
       },
     });
   });

@@ -44,6 +44,12 @@ switch (action) {
   case 'share':
     await say(await store.shares.take(name));
     break;
+  case 'reserve': {
+    const caps = { costUsd: 10, tokens: Infinity, hours: Infinity };
+    const wish = { costUsd: Number(value), tokens: 0 };
+    await say((await store.claims.claim(name, caps, wish))?.upTo.costUsd ?? 0);
+    break;
+  }
   case 'enter':
     await store.attempts.enter({ activity: 'rollout', workflowId: name, taskToken: name });
     await say('entered');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { costOf } from '../../teacher/price.ts';
+import { costOf } from '../../domain/price.ts';
 import { createAssembler, fromCompletion } from '../../teacher/raw-reply.ts';
 import { isGivenUp, readReply, toFinishReason } from '../../teacher/reply.ts';
 import { parseUsage } from '../../teacher/usage.ts';

@@ -59,7 +59,11 @@ async function ask(
   const teacher = await teachers.teacherFor(batch);
   const { signal } = new AbortController();
   const messages = [{ role: 'user' as const, content: 'Is it?' }];
-  return teacher.complete({ messages }, { scope: 's', step: 1, try: 1 }, signal);
+  return teacher.complete(
+    { messages },
+    { scope: 'b/000000-aaaaaa/rollout-1.1', step: 1, try: 1 },
+    signal,
+  );
 }
 
 test.each([
