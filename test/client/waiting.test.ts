@@ -8,6 +8,7 @@ test('what samples wait for is told with the time of the next try, where that is
     repository: 'r',
     simulated: false,
     tuned: { window: null, maxCostUsd: null, maxTokens: null, maxHours: null, slots: null },
+    budget: { maxCostUsd: null, maxTokens: null, maxHours: null, reached: null },
     phase: 'running',
     planned: 4,
     unfinished: 4,
