@@ -9,7 +9,7 @@ import { toTotal } from '../domain/spend.ts';
 import { batchFolder } from '../store/batches.ts';
 import { sampleFolder } from '../store/ledger.ts';
 import { openStore } from '../store/open.ts';
-import { shortTrajectory } from '../test/dataset/fixtures.ts';
+import { PATCH, shortTrajectory } from '../test/dataset/fixtures.ts';
 import { toBatch, toEnd, toSamples } from '../test/support/batch-fixture.ts';
 import { hex, SPENT, toRolloutResult } from '../test/support/fake-results.ts';
 import { toSpendLine } from '../test/support/paid-calls.ts';
@@ -31,7 +31,10 @@ export async function fillStore(
 ): Promise<void> {
   const store = await openStore(folder);
   await store.batches.put(toBatch(BATCH, store.id));
-  const trajectory = await store.blobs.putJson(shortTrajectory);
+  const contents: Contents = {
+    trajectory: await store.blobs.putJson(shortTrajectory),
+    patch: await store.blobs.put(Buffer.from(PATCH)),
+  };
   for (const name of ['summary', 'spend']) {
     await mkdir(join(folder, batchFolder(BATCH), name), { recursive: true });
   }
@@ -42,7 +45,7 @@ export async function fillStore(
     const page = toSamples(Math.min(PAGE, samples - from), from);
     await store.batches.append(BATCH, page);
     const ends = page.map(toFinishedEnd);
-    await Promise.all(ends.map((end) => limit(() => writeResults(folder, end, trajectory))));
+    await Promise.all(ends.map((end) => limit(() => writeResults(folder, end, contents))));
     const worker = `host-${1 + ((from / PAGE) % WORKERS)}-1.jsonl`;
     await appendLines(join(folder, batchFolder(BATCH), 'summary', worker), ends);
     const paid = Array.from({ length: page.length * CALLS_PER_SAMPLE }, () => toPaidCall(++calls));
@@ -51,6 +54,14 @@ export async function fillStore(
 }
 
 // --- internal ---
+
+/** What every rollout has. */
+interface Contents {
+  trajectory: Ref;
+  patch: Ref;
+}
+
+const PATCH_SUMMARY = { bytes: PATCH.length, files: 1, countedLines: 2 };
 
 function toFinishedEnd({ key, index }: Sample): SampleEnd {
   const isVerified = index % VERIFIED_EACH === 0;
@@ -65,7 +76,11 @@ function toFinishedEnd({ key, index }: Sample): SampleEnd {
   });
 }
 
-async function writeResults(folder: string, end: SampleEnd, trajectory: Ref): Promise<void> {
+async function writeResults(
+  folder: string,
+  end: SampleEnd,
+  { trajectory, patch }: Contents,
+): Promise<void> {
   const at = join(folder, sampleFolder(BATCH, end.key));
   await mkdir(at, { recursive: true });
   const write = (name: string | undefined, result: object) =>
@@ -74,7 +89,11 @@ async function writeResults(folder: string, end: SampleEnd, trajectory: Ref): Pr
   if (end.verdict.kind !== 'verified') return;
   for (const rollout of ['rollout-1', 'rollout-2'] as const) {
     const result = toRolloutResult(`${rollout}.1`, `${BATCH}/${end.key}/${rollout}.1`);
-    await write(end.results[rollout], { ...result, trajectory });
+    await write(end.results[rollout], {
+      ...result,
+      trajectory,
+      patch: { ...PATCH_SUMMARY, ref: patch },
+    });
   }
   const check: SelfCheckResult = { key: `self-check.1-${hex(16)}`, answer: 'yes', spent: SPENT };
   await write(end.results['self-check'], check);

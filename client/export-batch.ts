@@ -1,18 +1,15 @@
 /** Writes the rows of batches, and checks them when asked. */
 
 import { DatasetError } from '../dataset/folder.ts';
-import type { BatchSummary, DatasetManifest } from '../dataset/manifest.ts';
+import type { DatasetManifest } from '../dataset/manifest.ts';
 import type { RenderingReport } from '../dataset/row-rendering.ts';
 import type { FinishedSample } from '../dataset/select.ts';
 import { writeDataset, type WriteOptions } from '../dataset/write.ts';
-import type { BatchConfig } from '../domain/config.ts';
-import { canonicalJson } from '../domain/ids.ts';
-import { hasPrices } from '../domain/price.ts';
-import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
+import { summarizeBatch } from './batch-summary.ts';
 import { prepareCheck } from './check-export.ts';
 import { CliError, EXIT } from './errors.ts';
-import { finishedSamples, publicName } from './finished-samples.ts';
+import { finishedSamples } from './finished-samples.ts';
 import type { SelectionOptions } from './selection-options.ts';
 import { toSurveyOptions } from './survey-options.ts';
 
@@ -49,7 +46,7 @@ export async function exportBatches(
       directory,
       planned: planned.reduce((total, count) => total + count, 0),
       simulated: batches.some(({ simulated }) => simulated),
-      batches: await Promise.all(batches.map((batch) => summarize(store, batch))),
+      batches: await Promise.all(batches.map((batch) => summarizeBatch(store, batch))),
     });
     return { manifest, ...(await check.run(directory)) };
   } catch (error) {
@@ -75,43 +72,4 @@ function toWriteOptions(
 
 async function* samplesOf(store: Store, batches: BatchRecord[]): AsyncGenerator<FinishedSample> {
   for (const batch of batches) yield* finishedSamples(store, batch);
-}
-
-async function summarize(store: Store, batch: BatchRecord): Promise<BatchSummary> {
-  const { id, commits, config, versions } = batch;
-  const teachers = teachersOf(config.teacher);
-  const { calls, usage, costUsd, unpricedCalls } = await store.spend.total(id);
-  return {
-    id,
-    repository: publicName(batch),
-    commits: commits.map(({ commit }) => commit),
-    seed: config.targets.seed,
-    teachers,
-    profile: config.rollout.profile,
-    versions,
-    spent: {
-      calls,
-      inputTokens: usage.inputTokens,
-      cachedInputTokens: usage.cachedInputTokens,
-      outputTokens: usage.outputTokens,
-      costUsd: hasPrices(config.teacher) && unpricedCalls === 0 ? costUsd : null,
-    },
-  };
-}
-
-/** The models that made the batch, each with how it is asked and what it costs. */
-function teachersOf(teacher: BatchConfig['teacher']): BatchSummary['teachers'] {
-  const endpoints = teacher.endpoints.length === 0 ? [undefined] : teacher.endpoints;
-  const all = endpoints.map((endpoint) => {
-    const { temperature, topP, maxTokens } = settingsOf(teacher, endpoint);
-    const price = endpoint?.price ?? teacher.price;
-    return {
-      model: endpoint === undefined ? 'scripted' : modelIdOf(teacher, endpoint),
-      temperature,
-      topP,
-      maxTokens: maxTokens ?? null,
-      price: price ? { ...price, cachedInput: price.cachedInput ?? price.input } : null,
-    };
-  });
-  return [...new Map(all.map((each) => [canonicalJson(each), each])).values()];
 }

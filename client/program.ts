@@ -14,6 +14,7 @@ import { registerDown } from './commands/down.ts';
 import { registerExport } from './commands/export.ts';
 import { registerRun } from './commands/run.ts';
 import { registerShow } from './commands/show.ts';
+import { registerStats } from './commands/stats.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerTune } from './commands/tune.ts';
 import { registerUp } from './commands/up.ts';
@@ -40,6 +41,7 @@ const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
   registerCancel,
   registerTune,
   registerShow,
+  registerStats,
   registerRecall,
   registerExport,
   registerUp,

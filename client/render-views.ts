@@ -5,7 +5,10 @@ import type { Io } from './output.ts';
 import { renderTable } from './table.ts';
 
 /** A table; `only` is how many more rows there were without this one view. */
-export function renderViews(views: ViewCounts[], { stdout: stream, env }: Io): string {
+export function renderViews(
+  views: ViewCounts[],
+  { stdout: stream, env }: Pick<Io, 'stdout' | 'env'>,
+): string {
   const rows = views.map(({ view, t1, t2 }) => [
     view,
     ...[t1, t2].flatMap((count) => [count.in, count.out, count.only ?? '']),

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { changedLines, readPatch } from '../domain/patch.ts';
 import { fileKind } from '../domain/patch-facts.ts';
+import type { Condition } from './conditions.ts';
 import { textsOf } from './conversation.ts';
 import { factOf, type FactValue, type RowSource } from './facts.ts';
 import { shingles, signatureOf, type Signature } from './minhash.ts';
@@ -27,6 +28,8 @@ export interface Candidate {
   /** Of the preferred fact: those with less go first. */
   order: number;
   stratum: FactValue;
+  /** Which of the conditions that are only weighed it meets. */
+  meets: boolean[];
   /** Its place in a fair draw, from 0 to 1. */
   lot: number;
   replies: number;
@@ -34,14 +37,16 @@ export interface Candidate {
   trained: number;
 }
 
-/** Makes candidates of rows; what no view asks for is not read. */
+/** Makes candidates of rows; what no view asks for is not read, but for what is weighed: that needs all of it. */
 export function candidatesFor(
   views: Views,
+  weighed: Condition[] | undefined,
 ): (source: RowSource, written: Example) => Promise<Candidate> {
   const numberOf = numbering();
   const isSplit = views.heldOut !== undefined;
-  const needsPatch = isSplit || views.distinctPatches !== undefined;
-  const needsTrajectory = isSplit || views.distinctTrajectories !== undefined;
+  const comparesAll = isSplit || weighed !== undefined;
+  const needsPatch = comparesAll || views.distinctPatches !== undefined;
+  const needsTrajectory = comparesAll || views.distinctTrajectories !== undefined;
   return async (source, written) => {
     const { kind, sample, side } = source;
     const { repository, file, name } = sample.target;
@@ -61,11 +66,17 @@ export function candidatesFor(
         : undefined,
       order: await orderOf(source, views),
       stratum: views.stratify === undefined ? null : await factOf(views.stratify, source),
+      meets: await Promise.all((weighed ?? []).map((condition) => meets(condition, source))),
       lot: drawLot(views.seed, side.rolloutId),
       replies: replies.length,
       trained: replies.filter(({ train }) => train).length,
     };
   };
+}
+
+/** Whether the row meets the condition, or is not meant by it. */
+export async function meets({ kind, fact, holds }: Condition, source: RowSource): Promise<boolean> {
+  return (kind !== undefined && kind !== source.kind) || holds(await factOf(fact, source));
 }
 
 /** The order in which rows are taken where not all can be: T2, which was verified, before T1; then by preference, then by lot. */

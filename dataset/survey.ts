@@ -1,8 +1,9 @@
 /** The first reading of an export: which rollouts can become rows, and why the others can't. */
 
-import { candidatesFor, type Candidate } from './candidates.ts';
+import { candidatesFor, meets, type Candidate } from './candidates.ts';
+import type { Condition } from './conditions.ts';
 import { readExample, type ExampleOptions } from './examples.ts';
-import { factOf, toSource, type RowSource } from './facts.ts';
+import { toSource, type RowSource } from './facts.ts';
 import { DatasetError } from './folder.ts';
 import type { Format } from './formats/format.ts';
 import { measure } from './lengths.ts';
@@ -29,6 +30,8 @@ export interface Survey {
 
 export interface SurveyOptions extends SelectOptions, ExampleOptions {
   views: Views;
+  /** Conditions that are not applied: which of them a row meets is remembered. */
+  weighed?: Condition[];
   /** Samples in the plans; those that are not brought are counted as unfinished. */
   planned: number;
 }
@@ -43,7 +46,7 @@ export async function surveySamples(
   const lost: Survey['lost'] = { t1: {}, t2: {} };
   const candidates: Candidate[] = [];
   const conditions = countConditions(options.views);
-  const toCandidate = candidatesFor(options.views);
+  const toCandidate = candidatesFor(options.views, options.weighed);
   for await (const sample of samples) {
     countVerdict(counts, sample.verdict);
     if (counts.unfinished < 0) throw tooManySamples(options.planned, sample.sampleKey);
@@ -92,10 +95,8 @@ function countConditions({ conditions }: Views) {
     /** The first condition that a row does not meet; undefined where it meets all. */
     async judge(source: RowSource): Promise<string | undefined> {
       const failed: number[] = [];
-      for (const [index, { kind, fact, holds }] of conditions.entries()) {
-        if (kind !== undefined && kind !== source.kind) continue;
-        if (!holds(await factOf(fact, source))) failed.push(index);
-      }
+      for (const [index, condition] of conditions.entries())
+        if (!(await meets(condition, source))) failed.push(index);
       const [first = conditions.length] = failed;
       for (const [index, { [source.kind]: count }] of counts.entries()) {
         if (index <= first) count.in += 1;

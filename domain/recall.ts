@@ -4,7 +4,8 @@ import { countCommon, LineList, toUnits } from './line-list.ts';
 import { changedLines, isBlank } from './patch.ts';
 
 /** `exact` reads the structure of the diff; `sera` gives what the reference implementation gives, its quirks included. */
-export type RecallMode = 'exact' | 'sera';
+export const RECALL_MODES = ['exact', 'sera'] as const;
+export type RecallMode = (typeof RECALL_MODES)[number];
 
 export interface RecallFigures {
   /** Null where the target has no countable line. */

@@ -11,7 +11,7 @@ describe('help', () => {
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
     expect(commands).toEqual(
       expect.arrayContaining(
-        'demo init doctor functions plan run status pause resume retry cancel tune show recall export up down worker'.split(
+        'demo init doctor functions plan run status pause resume retry cancel tune show stats recall export up down worker'.split(
           ' ',
         ),
       ),
@@ -20,12 +20,15 @@ describe('help', () => {
     expect(stdout).toContain('Exit codes: 0 done, 1 failed, 2 usage, 3 configuration');
   });
 
-  it.each(['init', 'functions', 'plan', 'recall'])('of %s has an example', async (command) => {
-    const { exitCode, stdout } = await runCli([command, '--help']);
-    expect(exitCode).toBe(0);
-    expect(stdout).toContain(`  $ twinpatch ${command}`);
-    expect(stdout).toContain('JSON');
-  });
+  it.each(['init', 'functions', 'plan', 'stats', 'recall'])(
+    'of %s has an example',
+    async (command) => {
+      const { exitCode, stdout } = await runCli([command, '--help']);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(`  $ twinpatch ${command}`);
+      expect(stdout).toContain('JSON');
+    },
+  );
 
   it('of recall says what it measures and prints', async () => {
     expect((await runCli(['recall', '--help'])).stdout).toMatchInlineSnapshot(`

@@ -17,6 +17,7 @@ function row(id: string, change: Partial<Candidate> = {}): Candidate {
     trajectory: undefined,
     order: 0,
     stratum: null,
+    meets: [],
     lot: drawLot(0, id),
     replies: 3,
     trained: 3,
