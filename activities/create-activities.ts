@@ -6,6 +6,7 @@ import { createLedgerActivities } from './ledger.ts';
 import { createRollout } from './rollout.ts';
 import { createSelfCheck } from './self-check.ts';
 import { createSynthesizePr } from './synthesize-pr.ts';
+import { createLoadUnverified } from './unverified.ts';
 import { createVerify } from './verify.ts';
 
 /** Light work: the store and the teacher. */
@@ -14,6 +15,7 @@ export function createMainActivities(deps: MainDeps) {
     ...createLedgerActivities(deps),
     selfCheck: createSelfCheck(deps),
     synthesizePr: createSynthesizePr(deps),
+    loadUnverified: createLoadUnverified(deps),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Compares the two patches of a sample. */
 
 import { compareBehaviour } from '../agent/behaviour.ts';
-import { patchFacts } from '../domain/patch-facts.ts';
+import { createKindJudge, patchFacts } from '../domain/patch-facts.ts';
 import { recall, recallByFile } from '../domain/recall.ts';
 import { recallVariants } from '../domain/recall-variants.ts';
 import type { RolloutResult, VerifyResult } from '../domain/sample.ts';
@@ -20,8 +20,9 @@ export function createVerify({ store, hash, judgePatch }: RolloutDeps) {
   /** Returns recall in both modes; facts about both patches are stored beside. */
   return function verify(input: VerifyInput): Promise<VerifyResult> {
     return runStage('comparing the patches', async () => {
-      const { sample } = await readSample(store, input);
-      const name = verifyName(input, hash);
+      const { batch, sample } = await readSample(store, input);
+      const { verification } = batch.config;
+      const name = verifyName(input, verification, hash);
       const key = { batchId: input.batchId, sampleKey: input.sampleKey, name };
       const finished = await store.ledger.get<VerifyResult>(key);
       if (finished !== undefined) return finished;
@@ -30,11 +31,12 @@ export function createVerify({ store, hash, judgePatch }: RolloutDeps) {
       const second = await readResult<RolloutResult>(store, input, input.rollout2);
       const [target, produced] = await Promise.all([textOf(first), textOf(second)]);
       const files = recallByFile(target, produced);
+      const kindOf = createKindJudge(verification.kinds ?? {});
       const facts: VerificationFacts = {
-        target: patchFacts(target, sample.target),
-        produced: patchFacts(produced, sample.target),
+        target: patchFacts(target, sample.target, kindOf),
+        produced: patchFacts(produced, sample.target, kindOf),
         files,
-        variants: recallVariants(target, produced, files),
+        variants: recallVariants(target, produced, files, kindOf),
         judgement: await judgePatch(sample.snapshot, produced),
         behaviour: compareBehaviour(
           await store.blobs.getJson<Trajectory>(first.trajectory),

@@ -14,7 +14,7 @@ export interface Change {
 export interface Changes {
   /** Of what determines the samples. */
   pinned: Change[];
-  /** Of what does not: where the teacher is, what it costs and how long it may take, the budget, the store. */
+  /** Of what does not: where the teacher is, what it costs and how long it may take, the budget, the store, how patches are judged. */
   free: Change[];
   /** Samples beyond those of the earlier configuration; 0 when there are none, or fewer (then `pinned` has the change). */
   moreSamples: number;
@@ -39,7 +39,8 @@ export function renderChange({ key, from, to }: Change): string {
 const SAMPLES_KEY = 'targets.samples';
 const MAX_SHOWN_CHARS = 60;
 
-function split({ store, budget, teacher, ...rest }: BatchConfig) {
+function split({ store, budget, teacher, verification, ...rest }: BatchConfig) {
+  const { maxLeak, ...judging } = verification;
   const { endpoints, price, deadlines, ...sampling } = teacher;
   const { totalMs, firstByteMs, idleMs } = deadlines;
   const model = endpoints.length === 0 ? [] : modelsOf(teacher);
@@ -50,10 +51,16 @@ function split({ store, budget, teacher, ...rest }: BatchConfig) {
     return canonicalJson(content) === '{}' ? [] : [told];
   });
   return {
-    pinned: { ...rest, teacher: { ...sampling, model, endpoints: [...new Set(own)].sort() } },
+    pinned: {
+      ...rest,
+      verification: { maxLeak },
+      teacher: { ...sampling, model, endpoints: [...new Set(own)].sort() },
+    },
     free: {
       store,
       budget,
+      // What is bought stays what it is; `verify` judges it anew.
+      verification: judging,
       teacher: {
         endpoints: endpoints.map((endpoint) => partsOf(endpoint).where),
         price,

@@ -8,12 +8,11 @@ import type {
   SampleEnd,
   SelfCheckResult,
   SyntheticPrResult,
-  VerifyResult,
 } from '../domain/sample.ts';
 import { samplingOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
-import type { VerificationFacts } from '../domain/verification.ts';
+import { readVerification } from './verifications.ts';
 import { samplesWithEnds } from './yield.ts';
 
 /** Samples whose results are read before they are asked for: each takes some reads of a few hundred bytes. */
@@ -68,13 +67,7 @@ async function toFinished(
     ...(check && { selfCheck: check.answer }),
     ...(t1 && { t1: toSide(store, t1) }),
     ...(t2 && { t2: toSide(store, t2) }),
-    verification: async () => {
-      const verified = await result<VerifyResult>(end.results.verify);
-      if (verified === undefined) return undefined;
-      const { exact, sera, sameImage } = verified;
-      const facts = await store.blobs.getJson<Partial<VerificationFacts>>(verified.facts);
-      return { exact, sera, sameImage, ...facts };
-    },
+    verification: () => readVerification(store, batch, end),
     provenance: provenanceOf(batch, sample, end),
   };
 }

@@ -2,11 +2,17 @@
 
 import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { batchWorkflowId, MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
+import { batchWorkflowId, MAIN_QUEUE, ROLLOUT_QUEUE, verifyWorkflowId } from '../domain/ids.ts';
 import type { FailedChoice } from '../domain/outcome.ts';
 import type { BatchRecord } from '../domain/store.ts';
 import { isGoneFromHere, readIdentity } from '../store/owner.ts';
-import { type BatchInput, resizeSignal, resumeSignal } from '../workflows/messages.ts';
+import {
+  type BatchInput,
+  resizeSignal,
+  resumeSignal,
+  type VerifyProgress,
+  type VerifyRun,
+} from '../workflows/messages.ts';
 import {
   connectClient,
   existingServer,
@@ -97,6 +103,21 @@ export async function startBatch(
     typedSearchAttributes: batchAttributes(id, repository),
   });
   if (window !== undefined) await handle.signal(resizeSignal, window);
+}
+
+/** Starts the verification of a batch; one that runs is replaced, because it may be about other settings. */
+export async function startVerify(client: Client, { id, repository }: BatchRecord) {
+  const input: VerifyRun = { batchId: id };
+  return client.workflow.start<(run: VerifyRun) => Promise<VerifyProgress>>('verifyWorkflow', {
+    taskQueue: MAIN_QUEUE,
+    workflowId: verifyWorkflowId(id),
+    args: [input],
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+    workflowTaskTimeout: '5s',
+    staticSummary: `verification of batch ${id} of ${repository}`,
+    typedSearchAttributes: batchAttributes(id, repository),
+  });
 }
 
 /** Workers that poll both queues of a namespace, on whatever host. */

@@ -6,7 +6,7 @@ import { type BatchConfig, batchConfigSchema } from '../domain/config.ts';
 import { demonstrationsOf } from '../domain/demonstrations.ts';
 import { instructionsOf } from '../domain/instructions.ts';
 import { PromptError, promptsOf } from '../domain/prompts.ts';
-import { compileGlobs } from '../repository/globs.ts';
+import { compileGlobs } from '../domain/globs.ts';
 import { resolveStore, withFiles } from './config-paths.ts';
 import { type ConfigText, MAX_CONFIG_BYTES, parseConfigText } from './config-file.ts';
 import {
@@ -60,6 +60,28 @@ export async function loadConfig({ path: given, sets, cwd }: LoadOptions): Promi
 export function defaultConfig({ sets, cwd }: Pick<LoadOptions, 'sets' | 'cwd'>): BatchConfig {
   const text = 'name: default\nteacher: { scripted: {} }\n';
   return parseConfig(text, { shown: 'the defaults', sets, folder: cwd });
+}
+
+/**
+ * How a batch is verified, with values set over it; a key of `verification` that is set replaces what it had. Throws CliError with
+ * exit code 3, also for what decides about texts that are bought.
+ */
+export function changeVerification(
+  current: BatchConfig['verification'],
+  sets: string[],
+): BatchConfig['verification'] {
+  const keyOf = (set: string) => /^verification\.(\w+)/.exec(set)?.[1] ?? 'maxLeak';
+  const wrong = sets.find((set) => keyOf(set) === 'maxLeak');
+  if (wrong !== undefined) {
+    throw new CliError(
+      EXIT.config,
+      `--set ${wrong} can't be used — it changes what is bought, not how that is verified`,
+      { next: 'give keys of `verification` but maxLeak, or run a batch of another --name' },
+    );
+  }
+  const { verification } = defaultConfig({ sets, cwd: '.' });
+  const values: Record<string, unknown> = verification;
+  return { ...current, ...Object.fromEntries(sets.map(keyOf).map((key) => [key, values[key]])) };
 }
 
 /** The nearest twinpatch.yaml in a folder or above it. */
@@ -212,12 +234,15 @@ type Checked = { config: BatchConfig } | { issues: ConfigIssue[] };
 function check(input: unknown, schema: SchemaNode, folder: string): Checked {
   const parsed = batchConfigSchema.safeParse(input, { error: configErrorMap });
   if (!parsed.success) return { issues: toConfigIssues(parsed.error.issues, schema) };
-  const { prompts, repository } = parsed.data;
+  const { prompts, repository, verification } = parsed.data;
   const config = withFiles(parsed.data, folder);
   const issues = [
     ...('issue' in config ? [config.issue] : []),
-    ...globIssues('include', repository.include),
-    ...globIssues('exclude', repository.exclude),
+    ...globIssues(['repository', 'include'], repository.include),
+    ...globIssues(['repository', 'exclude'], repository.exclude),
+    ...Object.entries(verification.kinds ?? {}).flatMap(([kind, globs]) =>
+      globIssues(['verification', 'kinds', kind], globs ?? []),
+    ),
     ...promptIssues(() => promptsOf(prompts)),
     ...promptIssues(() => demonstrationsOf(prompts.demonstrations)),
     ...promptIssues(() => {
@@ -234,14 +259,14 @@ function check(input: unknown, schema: SchemaNode, folder: string): Checked {
 /** Each attempt at rollout 1 draws an instruction of its own. */
 const ATTEMPTS = 3;
 
-function globIssues(key: 'include' | 'exclude', globs: string[]): ConfigIssue[] {
+function globIssues(key: string[], globs: string[]): ConfigIssue[] {
   return globs.flatMap((glob, index) => {
     try {
       compileGlobs([glob]);
       return [];
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      return [{ path: ['repository', key, index], reason: error.message, isKey: false }];
+      return [{ path: [...key, index], reason: error.message, isKey: false }];
     }
   });
 }

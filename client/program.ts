@@ -19,6 +19,7 @@ import { registerStatus } from './commands/status.ts';
 import { registerTune } from './commands/tune.ts';
 import { registerUp } from './commands/up.ts';
 import { registerWorker } from './commands/worker.ts';
+import { registerVerify } from './commands/verify.ts';
 import { registerFunctions } from './commands/functions.ts';
 import { registerInit } from './commands/init.ts';
 import { registerPlan } from './commands/plan.ts';
@@ -43,6 +44,7 @@ const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
   registerShow,
   registerStats,
   registerRecall,
+  registerVerify,
   registerExport,
   registerUp,
   registerDown,

@@ -15,6 +15,7 @@ import type { Trajectory, Turn } from '../domain/trajectory.ts';
 import type { VerificationFacts } from '../domain/verification.ts';
 import { CliError, EXIT } from './errors.ts';
 import { requireBatch } from './session.ts';
+import { readVerification } from './verifications.ts';
 import { explain, samplesWithEnds } from './yield.ts';
 
 export interface RolloutView {
@@ -89,22 +90,23 @@ export async function readSampleView(
     name === undefined
       ? undefined
       : store.ledger.get<T>({ batchId: batch.id, sampleKey: sample.key, name });
-  const [checkout, first, second, check, pr, verified] = await Promise.all([
+  const [checkout, first, second, check, pr, verification] = await Promise.all([
     read<CheckoutResult>(results.checkout),
     read<RolloutResult>(results['rollout-1']),
     read<RolloutResult>(results['rollout-2']),
     read<SelfCheckResult>(results['self-check']),
     read<SyntheticPrResult>(results['synthetic-pr']),
-    read<VerifyResult>(results.verify),
+    end && readVerification(store, batch, end),
   ]);
+  const { exact, sera, sameImage: _same, ...facts } = verification ?? {};
   return {
     batch: batch.id,
     sample,
     verdict: end === undefined ? null : renderVerdict(end.verdict),
     reason: explain(end),
-    recall: verified?.exact ?? null,
-    sera: verified?.sera ?? null,
-    facts: verified === undefined ? null : await store.blobs.getJson(verified.facts),
+    recall: exact ?? null,
+    sera: sera ?? null,
+    facts: verification === undefined ? null : facts,
     selfCheck: check?.answer ?? null,
     pr: pr?.text == null ? null : { text: await readText(store, pr.text), leak: pr.leak },
     rollout1: first === undefined ? null : await toView(store, first),

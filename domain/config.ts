@@ -18,6 +18,10 @@ const texts = z.record(
   z.string().min(1),
 );
 
+/** Of files of one kind. */
+const globs = (kind: string) =>
+  z.array(z.string().min(1)).optional().describe(`Globs of files that are ${kind}.`);
+
 /** Less holds no shell and the command that it runs. */
 const LEAST_MEMORY_BYTES = 32 * 1024 ** 2;
 
@@ -238,6 +242,20 @@ const sections = z.strictObject({
         .default(0.5)
         .describe(
           'A pull-request text that leaks more is written again, at most twice; the best is kept.',
+        ),
+      kinds: z
+        .strictObject({
+          tests: globs('tests'),
+          docs: globs('documentation'),
+          generated: globs('generated'),
+          source: globs('written by hand'),
+        })
+        .optional()
+        .transform((kinds) =>
+          Object.values(kinds ?? {}).some((each) => (each?.length ?? 0) > 0) ? kinds : undefined,
+        )
+        .describe(
+          'What files are here, whatever their names say elsewhere; for the facts of patches.',
         ),
     })
     .prefault({})

@@ -53,6 +53,10 @@ export function batchWorkflowId(batchId: string): string {
   return `batch/${batchId}`;
 }
 
+export function verifyWorkflowId(batchId: string): string {
+  return `verify/${batchId}`;
+}
+
 export function sampleWorkflowId(batchId: string, sampleKey: string): string {
   return `sample/${batchId}/${sampleKey}`;
 }

@@ -1,5 +1,6 @@
 /** What a patch is made of: facts stored with a sample and usable as filters at export; none is applied by itself. */
 
+import { compileGlobs } from './globs.ts';
 import { readPatch, type Hunk, type PatchFile } from './patch.ts';
 
 /** Every file is of one kind, the first that fits in this order. */
@@ -40,8 +41,15 @@ export interface PatchFacts {
   touchesTarget: boolean;
 }
 
+/** Says of what kind a file of a patch is. */
+export type KindJudge = (file: Pick<PatchFile, 'path' | 'binary'>) => FileKind;
+
 /** Facts of a unified diff whose old side is the tree that `seedFunction` was found in. */
-export function patchFacts(patch: string, seedFunction: FunctionRange): PatchFacts {
+export function patchFacts(
+  patch: string,
+  seedFunction: FunctionRange,
+  kindOf: KindJudge = fileKind,
+): PatchFacts {
   const whitespace = watchWhitespace(patch);
   const rewrites = watchRewrites(patch);
   let touchesTarget = false;
@@ -59,7 +67,7 @@ export function patchFacts(patch: string, seedFunction: FunctionRange): PatchFac
   for (const file of files) {
     facts.added += file.added;
     facts.removed += file.removed;
-    const kind = fileKind(file);
+    const kind = kindOf(file);
     kinds[kind] += 1;
     if (isLeftover(file)) facts.leftoverScripts += 1;
     if (kind === 'tests' && file.newPath === null) facts.deletedTests += 1;
@@ -85,6 +93,18 @@ export function fileKind(file: Pick<PatchFile, 'path' | 'binary'>): FileKind {
     ({ inFolder, named }) => named.test(name) || folders.some((folder) => inFolder.has(folder)),
   );
   return rule?.kind ?? 'source';
+}
+
+/** As `fileKind`, but for files that globs of a repository's own name, by kind. Throws RangeError for a glob that is none. */
+export function createKindJudge(own: Partial<Record<FileKind, string[] | undefined>>): KindJudge {
+  const rules = FILE_KINDS.flatMap((kind) => {
+    const globs = own[kind] ?? [];
+    return globs.length === 0 ? [] : [{ kind, matches: compileGlobs(globs) }];
+  });
+  return (file) => {
+    const rule = file.binary ? undefined : rules.find(({ matches }) => matches(file.path));
+    return rule?.kind ?? fileKind(file);
+  };
 }
 
 // --- internal ---

@@ -1,7 +1,7 @@
 /** Recall as it would be if some lines did not count, or counted as equal: figures beside the two modes, for filters and for people. */
 
 import { LineList, toUnits } from './line-list.ts';
-import { type FileKind, fileKind } from './patch-facts.ts';
+import { type FileKind, fileKind, type KindJudge } from './patch-facts.ts';
 import { changedLines, type PatchFile } from './patch.ts';
 import { compareLists, type FileRecall, figuresOf, type RecallFigures } from './recall.ts';
 
@@ -26,11 +26,12 @@ export function recallVariants(
   target: string,
   produced: string,
   files: readonly FileRecall[],
+  kindOf: KindJudge = fileKind,
 ): RecallVariants {
   const compare = (listOf: (patch: string) => LineList) =>
     compareLists(listOf(target), listOf(produced));
   const without = (kinds: FileKind[]) =>
-    compare((patch) => linesWhere(patch, (file) => !kinds.includes(fileKind(file))));
+    compare((patch) => linesWhere(patch, (file) => !kinds.includes(kindOf(file))));
   return {
     withoutTests: without(['tests']),
     withoutDocs: without(['docs']),

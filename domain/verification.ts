@@ -1,5 +1,6 @@
 /** What verification records of a sample beside its recall: facts, usable as filters at export; none decides anything by itself. */
 
+import type { BatchConfig } from './config.ts';
 import type { Hash } from './ids.ts';
 import type { PatchFacts } from './patch-facts.ts';
 import type { FileRecall } from './recall.ts';
@@ -52,8 +53,14 @@ export interface BehaviourCounts {
   filesEdited: number;
 }
 
-/** Ledger name of the verification of two rollouts, by the ledger names of these. */
-export function verifyName(rollouts: { rollout1: string; rollout2: string }, hash: Hash): string {
-  const { rollout1, rollout2 } = rollouts;
-  return stageName('verify', { rollout1, rollout2, facts: FACTS_VERSION }, hash);
+/**
+ * Ledger name of the verification of two rollouts, by the ledger names of these. Which verification counts follows from the
+ * batch's settings; what decides about texts that are bought is no part of it.
+ */
+export function verifyName(
+  { rollout1, rollout2 }: { rollout1: string; rollout2: string },
+  { maxLeak: _bought, ...settings }: BatchConfig['verification'],
+  hash: Hash,
+): string {
+  return stageName('verify', { rollout1, rollout2, facts: FACTS_VERSION, ...settings }, hash);
 }

@@ -1,7 +1,7 @@
 /** Which functions may be targets, and why the others are not. */
 
 import type { FoundFunction } from './function-walk.ts';
-import { compileGlobs } from './globs.ts';
+import { compileGlobs } from '../domain/globs.ts';
 import type { Language } from './languages.ts';
 import { isPrintablePath } from './paths.ts';
 

@@ -2,3 +2,4 @@
 
 export { batchWorkflow } from './batch.ts';
 export { sampleWorkflow } from './sample.ts';
+export { verifyWorkflow } from './verify.ts';

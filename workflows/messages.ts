@@ -67,5 +67,24 @@ export const resizeSignal = defineSignal<[number]>('resize');
 export const cancelSignal = defineSignal<[CancelMode]>('cancel');
 export const progressQuery = defineQuery<BatchProgress>('progress');
 
+export interface VerifyRun {
+  batchId: string;
+  /** Where the last run of this workflow left off. */
+  carried?: VerifyProgress;
+}
+
+export interface VerifyProgress {
+  /** Next place in the manifest. */
+  next: number;
+  planned: number;
+  /** Samples verified anew, those that were so already, and those that can't be, with the first reasons. */
+  verified: number;
+  known: number;
+  failed: number;
+  reasons: string[];
+}
+
+export const verifyProgressQuery = defineQuery<VerifyProgress>('verifyProgress');
+
 /** Where a sample is; also its search attribute `TwinpatchStage`. */
 export type VisibleStage = Stage | 'ended';

@@ -77,6 +77,17 @@ export function createFakeBatch(planned: number, scriptOf: (index: number) => Sc
       const answer = scriptOf(sampleIndex(sampleKey)).checks?.[attempt - 1] ?? 'yes';
       return { key: `self-check.${attempt}-${hex(16)}`, answer, spent: SPENT };
     },
+    async loadUnverified({ batchId, from, count }) {
+      const page = manifest.slice(from, from + count);
+      const samples = page.map((sampleKey) => ({
+        batchId,
+        sampleKey,
+        generation: 1,
+        rollout1: 'rollout-1.1',
+        rollout2: 'rollout-2.1',
+      }));
+      return { samples, known: 0, next: from + page.length, planned };
+    },
     async synthesizePr({ sampleKey, attempt }) {
       const { pr = {} } = scriptOf(sampleIndex(sampleKey));
       return {
