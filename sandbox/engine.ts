@@ -3,11 +3,7 @@
 import Docker from 'dockerode';
 
 import { EngineUnavailable } from '../domain/ports.ts';
-
-/** The oldest API this project is written for (Engine 20.10). */
-const OLDEST_API = '1.41';
-/** The newest one it was checked against; newer engines still speak it. */
-const NEWEST_API = '1.47';
+import { keepAgreed, negotiate } from './api-version.ts';
 
 /** Ordinary calls answer in milliseconds; a loaded engine may need seconds. */
 const CALL_TIMEOUT_MS = 60_000;
@@ -24,23 +20,30 @@ export interface Engine {
   architecture: string;
   /** Where it keeps images and containers, when that is on this host. */
   dataFolder: string | undefined;
+  /** Who is connected, as what it makes for itself says. */
+  process: string | undefined;
 }
 
 /**
  * Connects to the engine at `host` (`unix:///path`, `tcp://host:port`), else at DOCKER_HOST, else at the default socket.
  * Throws EngineUnavailable, with what to do next.
  */
-export async function connectEngine(options: { host?: string } = {}): Promise<Engine> {
+export async function connectEngine(
+  options: { host?: string; process?: string } = {},
+): Promise<Engine> {
   const host = options.host ?? process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock';
   const address = parseHost(host);
   const nextStep = `Start Docker, or set DOCKER_HOST to a reachable engine (now ${host}).`;
   const first = new Docker(address);
-  const version = await call('GET /version', () => first.version(), {
-    timeoutMs: 10_000,
-    nextStep,
-  });
-  const apiVersion = negotiate(version.ApiVersion, version.MinAPIVersion);
-  const docker = new Docker({ ...address, version: `v${apiVersion}` });
+  const agree = async () => {
+    const version = await call('GET /version', () => first.version(), {
+      timeoutMs: 10_000,
+      nextStep,
+    });
+    return negotiate(version.ApiVersion, version.MinAPIVersion);
+  };
+  const docker = new Docker({ ...address, version: `v${await agree()}` });
+  keepAgreed(docker, agree);
   const info = (await call('GET /info', () => docker.info(), {
     timeoutMs: 30_000,
     nextStep,
@@ -58,21 +61,8 @@ export async function connectEngine(options: { host?: string } = {}): Promise<En
     memoryBytes: info.MemTotal,
     architecture: info.Architecture,
     dataFolder: address.socketPath === undefined ? undefined : info.DockerRootDir,
+    process: options.process,
   };
-}
-
-/**
- * The API version to speak with a server that offers `newest` and refuses what is older than `oldest`.
- * Throws EngineUnavailable when the two sides share none.
- */
-export function negotiate(newest: string, oldest: string | undefined): string {
-  if (compareVersions(newest, OLDEST_API) < 0) {
-    throw new EngineUnavailable(
-      `The Docker engine speaks API ${newest} at most; ${OLDEST_API} (Engine 20.10) is needed. Update the engine.`,
-    );
-  }
-  const wanted = compareVersions(newest, NEWEST_API) < 0 ? newest : NEWEST_API;
-  return oldest !== undefined && compareVersions(wanted, oldest) < 0 ? oldest : wanted;
 }
 
 /**
@@ -161,10 +151,4 @@ function parseHost(host: string): Docker.DockerOptions {
     host: url.hostname,
     port: Number(url.port || 2375),
   };
-}
-
-function compareVersions(a: string, b: string): number {
-  const [aMajor = 0, aMinor = 0] = a.split('.').map(Number);
-  const [bMajor = 0, bMinor = 0] = b.split('.').map(Number);
-  return aMajor - bMajor || aMinor - bMinor;
 }

@@ -37,6 +37,10 @@ async function engineOf(
       response.end(body === undefined ? undefined : JSON.stringify(body));
     };
     const minor = (text = '1.0') => Number(text.split('.')[1]);
+    if (spoken !== undefined && minor(spoken) > minor(version.ApiVersion)) {
+      const message = `client version ${spoken} is too new. Maximum supported API version is ${version.ApiVersion}`;
+      return reply({ status: 400, body: { message } });
+    }
     if (spoken !== undefined && minor(spoken) < minor(version.MinAPIVersion)) {
       const message = `client version ${spoken} is too old. Minimum supported API version is ${version.MinAPIVersion}, please upgrade your client to a newer version`;
       return reply({ status: 400, body: { message } });
@@ -66,6 +70,42 @@ describe('an engine as documented', () => {
     const { engine, asked } = await engineOf(version);
     expect(asked.at(-1)).toBe(`GET /${spoken}/info`);
     expect(engine).toMatchObject({ id: 'engine', cpus: 2, dataFolder: undefined });
+  });
+
+  it.each([
+    ['upgraded', { ApiVersion: '1.70', MinAPIVersion: '1.60' }, 'v1.60'],
+    ['downgraded', { ApiVersion: '1.42', MinAPIVersion: '1.24' }, 'v1.42'],
+  ])(
+    'that is %s while we work is asked in a version that it speaks',
+    async (_how, next, spoken) => {
+      const version = { ApiVersion: '1.47', MinAPIVersion: '1.24' };
+      const { engine, asked } = await engineOf(version, {
+        'GET /containers/c/json': inspected({ Running: true }),
+        'POST /containers/c/exec': { status: 201, body: { Id: 'e' } },
+      });
+      Object.assign(version, next);
+      asked.length = 0;
+      const create = () =>
+        call('exec create', (abortSignal) =>
+          engine.docker.getContainer('c').exec({ Cmd: ['true'], abortSignal }),
+        );
+      expect(
+        await Promise.all([whyLost(engine, 'c'), create().then(({ id }) => id), create()]),
+      ).toEqual([undefined, 'e', expect.anything()]);
+      expect(asked.filter((line) => line === 'GET /version')).toHaveLength(1);
+      asked.length = 0;
+      expect(await whyLost(engine, 'c')).toBeUndefined();
+      expect(asked).toEqual([`GET /${spoken}/containers/c/json`]);
+    },
+  );
+
+  it('that is replaced by one that is too old for us says so', async () => {
+    const version = { ApiVersion: '1.47', MinAPIVersion: '1.24' };
+    const { engine } = await engineOf(version);
+    version.ApiVersion = '1.40';
+    await expect(whyLost(engine, 'c')).rejects.toThrow(
+      /speaks API 1.40 at most; 1.41 .* is needed. Update/,
+    );
   });
 
   it('Docker: a container that is gone, stopped, paused or killed for memory is lost, each with its reason', async () => {

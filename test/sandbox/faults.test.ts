@@ -1,10 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { EngineUnavailable, type Sandbox, SandboxLost } from '../../domain/ports.ts';
+import { negotiate } from '../../sandbox/api-version.ts';
+import { toArchive } from '../../sandbox/archive.ts';
 import { toCreateOptions } from '../../sandbox/container.ts';
-import { connectEngine, negotiate } from '../../sandbox/engine.ts';
+import { call, connectEngine } from '../../sandbox/engine.ts';
 import { createDemultiplexer, execute } from '../../sandbox/exec.ts';
 import { toGuestMount } from '../../sandbox/guest-volume.ts';
+import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { LIMITS } from '../support/sandbox-fixture.ts';
 import { openSuite, run as runIn } from '../support/sandbox-suite.ts';
@@ -199,6 +202,31 @@ describe('the engine', () => {
   it('that is too old is refused', () => {
     expect(() => negotiate('1.40', '1.12')).toThrow(/Update the engine/);
   });
+
+  it.each(['v1.99', 'v1.11'])(
+    'that was replaced while %s was spoken with it is asked again in a version that it speaks',
+    async (spoken) => {
+      const replaced = await connectEngine();
+      const { modem } = replaced.docker as { modem: { version?: string } };
+      const agreed = modem.version;
+      modem.version = spoken;
+      const { labels } = (await sandboxes.list()).find(({ id }) => id === sandbox.ref.container)!;
+      const next = createSandboxes({ engine: replaced, installation });
+      const found = await next.find(labels.rollout ?? '', 3, LIMITS);
+      expect(modem.version).toBe(agreed);
+      expect(await found?.list('/testbed', 1)).not.toEqual([]);
+      // A stream can't be sent again; whoever sent it comes again.
+      modem.version = spoken;
+      const send = () =>
+        call('archive', () =>
+          replaced.docker
+            .getContainer(sandbox.ref.container)
+            .putArchive(toArchive([{ name: 'x', content: 'x' }]), { path: '/tmp' }),
+        );
+      await expect(send()).rejects.toThrow(EngineUnavailable);
+      await send();
+    },
+  );
 
   it('F22, T1: is asked for a container that can reach nothing and gains nothing', () => {
     const { HostConfig, User, Labels } = toCreateOptions({
