@@ -12,6 +12,7 @@
 #define SOCKET_FOLDER "/run/twinpatch"
 #define SOCKET_PATH SOCKET_FOLDER "/guestd.sock"
 #define REPOSITORY "/testbed"
+#define GUEST_FOLDER "/.twinpatch"
 /* Where the shell of a command waits to be begun; where it finds the text it runs, and leaves its state. */
 #define BEGIN_FD 251
 #define STATE_FD 252
@@ -163,6 +164,24 @@ void forget_jobs(void);
 /* Kills all of them, and waits until they are gone. */
 void end_jobs(void);
 bool is_job(pid_t pid);
+
+/* path.c */
+/* What a path names. */
+struct found {
+  int folder;              /* what it is in, open as a path */
+  char name[NAME_MAX + 2]; /* its name there; empty where the path ends with a folder itself */
+  int file;                /* it, open as a path; -1 where there is none of that name */
+  bool is_dangling;        /* a link leads to where nothing is */
+  const char *reason;      /* why it can't be had; nothing is open then */
+  int error;               /* that the reason stands for, or 0 */
+};
+/* Follows an absolute path, also where nothing is yet; with `make_folders` the folders on its way are made. */
+void find_path(struct found *found, const char *asked, bool make_folders);
+void close_path(struct found *found);
+/* Whether what is open is the kernel's or ours, and no file of the agent. */
+bool is_closed(int fd);
+/* A name by which what is open can be opened again. */
+void put_link(char link[40], int fd);
 
 /* files.c: verbs, each a job */
 void read_file(struct reader *body, struct buffer *reply);

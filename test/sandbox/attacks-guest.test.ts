@@ -1,9 +1,16 @@
 /** Attacks on the guest of a sandbox, and on files through it. The numbers are those of docs/security.md. */
 
+import type Docker from 'dockerode';
 import type { PreparedSandbox } from '../../domain/ports.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { FileWriteRefused } from '../../domain/ports.ts';
+import { toRunFields } from '../../sandbox/command.ts';
+import { toCreateOptions } from '../../sandbox/container.ts';
+import { readFileIn, writeFileIn } from '../../sandbox/files.ts';
+import { createGuestClient } from '../../sandbox/guest-client.ts';
+import { guestOf } from '../../sandbox/guest-volume.ts';
+import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { toFrame, REQUEST, WIRE_VERSION } from '../../sandbox/wire.ts';
 import { count } from '../support/counts.ts';
 import { LIMITS } from '../support/sandbox-fixture.ts';
@@ -157,6 +164,109 @@ describe('a path', () => {
         )
       ).output,
     ).toBe('');
+  });
+
+  it.each([
+    '/proc/self/root/testbed',
+    '/proc/self/root/proc/self/root/testbed',
+    '/proc/self/cwd/testbed',
+    '/proc/thread-self/root/testbed',
+    '/proc/1/root/testbed',
+    '/proc/$PID/root/testbed',
+    '/proc/$PID/cwd',
+    '/dev/fd/../../testbed',
+    '/tmp/cwd',
+    '/tmp/root/testbed',
+    '/tmp/fd/3',
+    '/tmp/alias',
+    '/tmp/../testbed',
+    '/tmp/../tmp/alias/pkg/..',
+    '//testbed',
+    '/./testbed',
+    '/testbed/pkg/../../testbed',
+  ])('T24: nor is it by another name of the repository: %s', async (alias) => {
+    await say(sandbox, 'mkdir -p /home/agent/out; echo secret >/home/agent/out/f');
+    const links = `ln -sfn /home/agent/out leaving; ln -sfn /testbed /tmp/alias
+ln -sfn /proc/self/cwd /tmp/cwd; ln -sfn /proc/self/root /tmp/root; ln -sfn /dev/fd /tmp/fd`;
+    const pid = (await say(sandbox, `${links}\nexec 3</testbed; sleep 600 & echo $!`)).trim();
+    const at = alias.replace('$PID', pid);
+    for (const path of [`${at}/leaving/f`, `${at}/leaving/new`, `${at}/leaving`]) {
+      expect(['refused', 'missing']).toContain((await sandbox.readFile(path, 10)).kind);
+      await expect(sandbox.writeFile(path, Buffer.from(PLANTED))).rejects.toThrow(FileWriteRefused);
+      expect(await sandbox.list(path, 2)).toBeUndefined();
+    }
+    expect(await say(sandbox, `kill ${pid}; ls /home/agent/out; cat /home/agent/out/f`)).toBe(
+      'f\nsecret\n',
+    );
+  });
+
+  it("T24: what lies outside is the agent's by its own name, and what links to the repository from there stays", async () => {
+    await say(sandbox, 'mkdir -p /tmp/own; echo own >/tmp/own/f; ln -sfn /tmp/own /tmp/to-own');
+    await say(sandbox, 'ln -sfn /testbed/pkg /tmp/to-pkg; ln -sfn ../tmp/to-pkg there-and-back');
+    const text = async (path: string) => {
+      const read = await sandbox.readFile(path, 100);
+      return read.kind === 'file' ? Buffer.from(read.bytes).toString() : read.kind;
+    };
+    expect(await text('/tmp/to-own/f')).toBe('own\n');
+    expect(await text('/tmp/to-pkg/b.txt')).toBe('b\n');
+    expect(await text('/testbed/there-and-back/b.txt')).toBe('b\n');
+    await sandbox.writeFile('/tmp/to-own/new/g', Buffer.from('g'));
+    expect(await say(sandbox, 'cat /tmp/own/new/g')).toBe('g');
+  });
+
+  it("T24: is not listed through what is the kernel's or ours", async () => {
+    const listed = (await sandbox.list('/', 3)) ?? [];
+    const paths = listed.map(({ path }) => path);
+    expect(paths).toContain('testbed/pkg/b.txt');
+    expect(paths).toContain('etc/passwd');
+    expect(paths.filter((path) => /^(proc|sys|dev|run\/twinpatch)\//.test(path))).toEqual([]);
+  });
+
+  it('T24: a volume that is the repository by another name is no way out of it', async () => {
+    const volume = `${suite.installation}-alias`;
+    const { HostConfig, ...options } = toCreateOptions({
+      imageId: suite.imageId,
+      labels: { installation: suite.installation, role: 'rollout' },
+      limits: LIMITS,
+      network: false,
+      guest: await guestOf(suite.engine, suite.installation, suite.imageId, 60_000),
+    });
+    const mounted = ['/testbed', '/mnt/alias'].map((Target) => ({
+      Type: 'volume' as const,
+      Source: volume,
+      Target,
+    }));
+    const container = await suite.engine.docker.createContainer({
+      ...options,
+      HostConfig: {
+        ...HostConfig,
+        Mounts: [...(HostConfig?.Mounts ?? []), ...(mounted as Docker.MountSettings[])],
+      },
+    });
+    try {
+      await container.start();
+      const guest = createGuestClient(suite.engine, container.id, {
+        epoch: 1,
+        leaseMs: 60_000,
+        environment: {},
+      });
+      await writeFileIn(guest, '/testbed/a.txt', Buffer.from('a\n'));
+      const command = 'ln -sfn /etc /testbed/leaving';
+      await guest.ask(
+        REQUEST.run,
+        toRunFields({ id: '1', command, shell: INITIAL_SHELL, timeoutMs: 5000, maxOutputBytes: 9 }),
+        () => undefined,
+        { timeoutMs: 20_000 },
+      );
+      for (const folder of ['/testbed', '/mnt/alias']) {
+        const read = await readFileIn(guest, `${folder}/leaving/passwd`, 10);
+        expect(read).toMatchObject({ kind: 'refused', reason: 'it leads out of the repository' });
+      }
+      guest.close();
+    } finally {
+      await container.remove({ force: true, v: true });
+      await suite.engine.docker.getVolume(volume).remove();
+    }
   });
 
   it('T24: a link that is swapped while a file is read and written leads nowhere else', async () => {
