@@ -6,7 +6,8 @@
 import type { ExtractCaps, ExtractedPatch } from '../domain/ports.ts';
 import { toCommitStream } from './commit-stream.ts';
 import type { GuestClient } from './guest-client.ts';
-import { fetchEntries, isStillThere, listChanges, type Patience, type TreeEntry } from './tree.ts';
+import { findGone, isTracked } from './tracked.ts';
+import { fetchEntries, listChanges, type Patience } from './tree.ts';
 import type { Verifier } from './verifier.ts';
 
 /** Path length that every file system takes. */
@@ -35,25 +36,26 @@ export async function extractPatch(
 
     return await withVerifier(async (verifier) => {
       const [tracked, ignored] = await Promise.all([
-        verifier.tracked(),
+        withPatience(verifier.tracked(), patience),
         verifier.ignored(
           listed.map(({ path }) => path),
           leftMs(),
         ),
       ]);
-      const deleted = [...tracked].filter((path) => !isStillThere(path, changes)).sort();
+      const gone = findGone(tracked, changes);
       const wanted = listed.filter(
         ({ path, kind, changed }) =>
-          kind !== 'other' && (tracked.has(path) ? changed : !ignored.has(path)),
+          kind !== 'other' && (isTracked(tracked, path) ? changed : !ignored.has(path)),
       );
-      check(wanted, caps);
+      check([...wanted, ...gone], caps);
       const fetched = await fetchEntries(guest, wanted, caps.maxBytes, patience);
       const present = fetched.map(({ path, kind, executable, content }) => {
         const mode = kind === 'link' ? '120000' : executable ? '100755' : '100644';
         return { path, mode, content } as const;
       });
       present.sort((a, b) => (a.path < b.path ? -1 : 1));
-      if (deleted.length + present.length === 0) return { kind: 'empty' };
+      if (gone.length + present.length === 0) return { kind: 'empty' };
+      const deleted = gone.map(({ path }) => path).sort();
       return verifier.diff(toCommitStream({ deleted, present }), caps.maxBytes, leftMs());
     });
   } catch (error) {
@@ -64,12 +66,25 @@ export async function extractPatch(
 
 // --- internal ---
 
-/** Before any content is read. Throws CapPassed. */
-function check(wanted: TreeEntry[], caps: ExtractCaps): void {
-  if (wanted.length > caps.maxEntries)
+/** What others wait for as well: it goes on when this one gives up. */
+async function withPatience<T>(work: Promise<T>, { leftMs, onTimeout }: Patience): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(onTimeout()), leftMs());
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Before any content is read; what is gone counts with what it was. Throws CapPassed. */
+function check(changed: { path: string; size: number }[], caps: ExtractCaps): void {
+  if (changed.length > caps.maxEntries)
     throw new CapPassed(`more than ${caps.maxEntries} changed files`);
   let bytes = 0;
-  for (const { path, size } of wanted) {
+  for (const { path, size } of changed) {
     if (path.split('/').length > caps.maxDepth)
       throw new CapPassed(`a change more than ${caps.maxDepth} folders deep`);
     if (path.length > MAX_PATH_BYTES)

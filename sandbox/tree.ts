@@ -64,7 +64,8 @@ export function listChanges(
         }
         const kind = KINDS[letter] ?? 'other';
         entries.push({ path, kind, changed, size });
-        folders.get(folderOf(path))?.set(path.slice(path.lastIndexOf('/') + 1), kind);
+        const { folder, name } = splitPath(path);
+        folders.get(folder)?.set(name, kind);
       }
       return { entries, folders };
     },
@@ -102,28 +103,13 @@ export async function fetchEntries(
   return fetched;
 }
 
-/** Whether the changes leave this path of the pristine tree where and what it was: a file or a link. */
-export function isStillThere(path: string, { folders }: TreeChanges): boolean {
-  const names = path.split('/');
-  let folder = '';
-  for (const [index, name] of names.entries()) {
-    const listed = folders.get(folder);
-    if (listed) {
-      const kind = listed.get(name);
-      const isLast = index === names.length - 1;
-      if (isLast ? kind !== 'file' && kind !== 'link' : kind !== 'folder') return false;
-    }
-    folder = folder === '' ? name : `${folder}/${name}`;
-  }
-  return true;
+/** A path's folder ('' is the repository), and its name there. */
+export function splitPath(path: string): { folder: string; name: string } {
+  const at = path.lastIndexOf('/');
+  return { folder: at === -1 ? '' : path.slice(0, at), name: path.slice(at + 1) };
 }
 
 // --- internal ---
-
-function folderOf(path: string): string {
-  const at = path.lastIndexOf('/');
-  return at === -1 ? '' : path.slice(0, at);
-}
 
 /** Whether a path names something in the repository, as nothing but its own names in order. */
 function isBelow(path: string): boolean {

@@ -8,11 +8,12 @@ import { CapPassed } from './extract.ts';
 import { readFileIn, writeFileIn } from './files.ts';
 import type { GuestClient } from './guest-client.ts';
 import { quote } from './shell.ts';
+import { parseTracked, type TrackedTree } from './tracked.ts';
 import { REQUEST } from './wire.ts';
 
 export interface Verifier {
-  /** Every path of the pristine commit (bytes as latin1, as all paths here). */
-  tracked(): Promise<Set<string>>;
+  /** All of the pristine commit. Paths are bytes as latin1 here. */
+  tracked(): Promise<TrackedTree>;
   /** Those of the paths that the pristine ignore rules match, whether tracked or not: asking for that takes git 30 times as long. */
   ignored(paths: string[], timeoutMs: number): Promise<Set<string>>;
   /** The patch from the pristine commit to the one in a fast-import stream. Throws CapPassed for one that is too large. */
@@ -54,7 +55,7 @@ if ! check <"$work/paths" >"$work/out"; then
 fi
 `;
 
-const TRACKED = 'git ls-tree -r -z --name-only HEAD >"$work/out"';
+const TRACKED = 'git ls-tree -r -l -z HEAD >"$work/out"';
 
 /** Arguments of both differences: git's own algorithm with nothing that a repository or user could have set. */
 const DIFF = `git -c core.quotePath=true -c diff.algorithm=myers diff-tree -r --no-ext-diff --no-textconv --no-renames --no-color`;
@@ -80,7 +81,7 @@ ${DIFF} -z --raw --abbrev=40 --numstat HEAD ${RESULT_REF} >"$work/facts"
 /** The verifier in a container of the pristine image. It may be asked several things at once: each has a folder of its own. */
 export function createVerifier(guest: GuestClient): Verifier {
   let tasks = 0;
-  let trackedPaths: Promise<Set<string>> | undefined;
+  let tracked: Promise<TrackedTree> | undefined;
 
   /** Runs a script over an input, and reads the files it leaves. */
   async function task<T>(
@@ -143,17 +144,10 @@ export function createVerifier(guest: GuestClient): Verifier {
 
   return {
     tracked() {
-      trackedPaths ??= task(
-        TRACKED,
-        [],
-        Buffer.alloc(0),
-        TRACKED_TIMEOUT_MS,
-        async (file) =>
-          new Set(
-            split((await file('out', MAX_NAMES_BYTES, 'a tree with names')).toString('latin1')),
-          ),
+      tracked ??= task(TRACKED, [], Buffer.alloc(0), TRACKED_TIMEOUT_MS, async (file) =>
+        parseTracked((await file('out', MAX_NAMES_BYTES, 'a tree with names')).toString('latin1')),
       );
-      return trackedPaths;
+      return tracked;
     },
 
     ignored(paths, timeoutMs) {

@@ -135,6 +135,15 @@ describe('a cap', () => {
       {},
       /more than 20 folders deep/,
     ],
+    [
+      'the files of a folder that is gone',
+      'rm -r dir',
+      { maxEntries: 2 },
+      /more than 2 changed files/,
+    ],
+    ['the bytes of a file that is gone', 'rm b.txt', { maxBytes: 19 }, /more than 19 bytes/],
+    ['the depth of what is gone', 'rm dir/one', { maxDepth: 1 }, /more than 1 folders deep/],
+    ['time', 'rm dir/one', { timeoutMs: 1 }, /could not be (read|compared)/],
     ['the length of the patch', 'echo x >x.txt', { maxBytes: 1 }, /more than 1 bytes/],
   ])('T18: on %s refuses the whole patch', async (_what, command, caps, reason) => {
     expect(await patchOf(`${CHANGE}; ${command}`, caps)).toEqual({
