@@ -25,6 +25,10 @@ export interface Labels {
   batch?: string;
   sample?: string;
   rollout?: string;
+  /** Of the owner that a rollout's container was made for: a newer one may have it by now, an older one may not. */
+  epoch?: string;
+  /** Of what is no rollout's: the process that made it for itself. */
+  process?: string | undefined;
   /** Of an image: where copies of the repository's own package are, with spaces between. */
   copies?: string;
 }
@@ -32,7 +36,9 @@ export interface Labels {
 /** Engine labels of something this installation starts. */
 export function toEngineLabels(labels: Labels): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(labels).map(([name, value]) => [LABEL_PREFIX + name, String(value)]),
+    Object.entries(labels).flatMap(([name, value]) =>
+      value === undefined ? [] : [[LABEL_PREFIX + name, String(value)]],
+    ),
   );
 }
 

@@ -166,7 +166,7 @@ export interface Sandbox {
   list(path: string, depth: number): Promise<Entry[] | undefined>;
   /** Ends every process; the tree is kept, nothing runs any more. */
   stop(): Promise<void>;
-  /** Removes the container and its volumes. */
+  /** Removes the container and its volumes, unless a newer owner has it. */
   close(): Promise<void>;
 }
 
@@ -257,7 +257,7 @@ export interface SandboxSpec {
 
 /** Sandboxes of this host. Throws SandboxLost or EngineUnavailable. */
 export interface Sandboxes {
-  /** A fresh one; what an earlier owner of the rollout left behind is removed first. */
+  /** A fresh one; what an earlier owner of the rollout left is removed first. SandboxLost where a newer one has it. */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
   /** The one that an earlier owner of the rollout left running, from now on this epoch's alone; undefined when there is none. */
   find(

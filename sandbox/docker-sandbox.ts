@@ -9,7 +9,6 @@ import {
   type SandboxRef,
 } from '../domain/ports.ts';
 import { readResult, toRunFields } from './command.ts';
-import { removeContainer } from './container.ts';
 import type { DiskWatch } from './disk-watch.ts';
 import type { Engine } from './engine.ts';
 import { extractPatch } from './extract.ts';
@@ -17,6 +16,7 @@ import { listIn, readFileIn, writeFileIn } from './files.ts';
 import type { GuestOwner } from './guest.ts';
 import { createGuestClient } from './guest-client.ts';
 import type { Places } from './places.ts';
+import { isOutrun, removeAsOwner } from './removal.ts';
 import { restoreTree, saveTree } from './saved-tree.ts';
 import type { Verifiers } from './verifiers.ts';
 import { REQUEST } from './wire.ts';
@@ -96,8 +96,13 @@ export function createDockerSandbox(
     },
     async close() {
       disk.release();
-      guest.close();
-      await removeContainer(engine, ref.container).finally(host.onClosed);
+      try {
+        await removeAsOwner(engine, guest);
+      } catch (error) {
+        if (!isOutrun(error)) throw error; // it is the newer owner's, to use and to remove
+      } finally {
+        host.onClosed();
+      }
     },
   };
 }

@@ -1,5 +1,7 @@
 /** Starts, finds and removes the sandboxes of rollouts on one engine. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import pLimit from 'p-limit';
 
 import { type Labels, readLabel, REPOSITORY_PATH } from '../domain/ids.ts';
@@ -13,7 +15,7 @@ import {
 import {
   type ContainerGuest,
   containerName,
-  removeContainer,
+  type ContainerSpec,
   startContainer,
   toSandboxError,
 } from './container.ts';
@@ -25,6 +27,7 @@ import { findImage } from './image.ts';
 import { createMemoryBudget } from './memory-budget.ts';
 import { createPlaces } from './places.ts';
 import { createReaper, type Reaper } from './reaper.ts';
+import { madeFor, removeOlder } from './removal.ts';
 import { createVerifiers } from './verifiers.ts';
 
 /** How long a sandbox waits for an owner, this one back or another, before it ends itself. */
@@ -33,11 +36,14 @@ const LEASE_MS = 5 * 60_000;
 const DISK_RESERVE: DiskSpace = { bytes: 1024 ** 3, files: 20_000 };
 /** Starting is the engine's most expensive work; more at once only makes each slower. */
 const STARTS_PER_CPU = 2;
+/** For a container's name to be free. */
+const MAX_PAUSE_MS = 5_000;
 
 export interface DockerSandboxes extends Sandboxes, Reaper {
   /**
-   * A fresh sandbox for a rollout; one that an earlier try of the same rollout left is removed first. Throws ImageError
-   * ('not-found'), EngineUnavailable; rejects with the signal's reason, leaving no container.
+   * A fresh sandbox for a rollout; one that an earlier owner of the same rollout left is removed first. Throws ImageError
+   * ('not-found'), SandboxLost where a newer owner has it, EngineUnavailable; rejects with the signal's reason, leaving no
+   * container.
    */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<PreparedSandbox>;
   /** Why another sandbox would wait for memory, in words; undefined when it would not. */
@@ -75,17 +81,13 @@ export function createSandboxes(options: {
   ): Promise<PreparedSandbox> {
     signal.throwIfAborted();
     const name = containerName(installation, spec.labels.rollout);
-    const labels: Labels = { installation, role: 'rollout', ...spec.labels };
-    await removeContainer(engine, name);
+    const { imageId, limits, epoch } = spec;
+    const labels: Labels = { installation, role: 'rollout', epoch: String(epoch), ...spec.labels };
     try {
-      const environment = await environmentOf(spec.imageId);
-      const { imageId, limits, epoch } = spec;
+      const environment = await environmentOf(imageId);
       const guest = await guestFor(imageId);
-      const { container, stdio } = await startContainer(
-        engine,
-        { imageId, name, labels, limits, network: false, guest },
-        signal,
-      );
+      const wanted = { imageId, name, labels, limits, network: false, guest };
+      const { container, stdio } = await startInPlace(engine, wanted, epoch, signal);
       const ref = { engine: engine.id, container, imageId };
       return createDockerSandbox(
         engine,
@@ -137,8 +139,11 @@ export function createSandboxes(options: {
             .getContainer(containerName(installation, rolloutId))
             .inspect({ abortSignal }),
         );
-        if (!found.State.Running || readLabel(found.Config.Labels, 'installation') !== installation)
+        const labels = found.Config.Labels;
+        if (!found.State.Running || readLabel(labels, 'installation') !== installation)
           return undefined;
+        // Its owner may not have said yet who it is.
+        if (madeFor(labels) > epoch) return undefined;
         const ref = { engine: engine.id, container: found.Id, imageId: found.Image };
         const environment = await environmentOf(found.Image);
         sandbox = createDockerSandbox(
@@ -162,6 +167,25 @@ export function createSandboxes(options: {
 }
 
 // --- internal ---
+
+/** Starts a container under its name, in the place of what older owners have under it. */
+async function startInPlace(
+  engine: Engine,
+  spec: ContainerSpec & { name: string },
+  epoch: number,
+  signal: AbortSignal,
+): ReturnType<typeof startContainer> {
+  for (let pauseMs = 50; ; pauseMs *= 2) {
+    await removeOlder(engine, spec.name, epoch);
+    try {
+      return await startContainer(engine, spec, signal);
+    } catch (error) {
+      // An older owner has the name again, or it is not free yet: the engine keeps it for what it is removing.
+      if (statusOf(error) !== 409 || pauseMs > MAX_PAUSE_MS) throw error;
+    }
+    await sleep(pauseMs, undefined, { signal });
+  }
+}
 
 async function agentEnvironment(engine: Engine, imageId: string): Promise<Record<string, string>> {
   const image = await call('image inspect', () => engine.docker.getImage(imageId).inspect());

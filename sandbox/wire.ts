@@ -20,6 +20,7 @@ export const REQUEST = {
   places: 13,
   save: 14,
   restore: 15,
+  end: 16,
 } as const;
 export type RequestType = (typeof REQUEST)[keyof typeof REQUEST];
 

@@ -29,6 +29,7 @@ struct visitor {
 static struct visitor visitors[MAX_VISITORS];
 static struct visitor *owner;
 static uint64_t newest_epoch;
+static bool ended;
 static uint64_t lease_us, alone_since_us;
 static int child_pipe[2];
 
@@ -142,6 +143,7 @@ static void handle(struct visitor *from, struct frame *frame) {
   struct buffer reply = {0};
   if (frame->type == REQUEST_HELLO) return hello(from, frame->tag, &frame->body);
   if (from != owner) return refuse(from, frame->tag, ERROR_PROTOCOL, "say hello first");
+  if (ended && frame->type != REQUEST_END) return refuse(from, frame->tag, ERROR_STOPPED, "it is being removed");
   switch (frame->type) {
     case REQUEST_RUN: return run_command(frame->tag, &frame->body);
     case REQUEST_ACK: return acknowledge_command(&frame->body);
@@ -157,6 +159,11 @@ static void handle(struct visitor *from, struct frame *frame) {
     case REQUEST_STOP:
       end_jobs();
       if (!stop_commands()) return refuse(from, frame->tag, ERROR_INTERRUPTED, "some process can't be ended");
+      break;
+    case REQUEST_END:
+      /* Whoever removes it may be killed before: then it goes by itself. */
+      ended = true;
+      lease_us = 0;
       break;
     case REQUEST_LIMIT:
       end_over_limit();

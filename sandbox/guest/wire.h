@@ -32,6 +32,7 @@ enum request_type {
   REQUEST_PLACES,     /* -> u32 n, n strings: the topmost folders and files of the disk that the agent may change */
   REQUEST_SAVE,       /* u64 bytes at most, u32 n, n strings: places -> a tree, see tree.c */
   REQUEST_RESTORE,    /* string a tree -> u8 restored, string why not */
+  REQUEST_END,        /* nothing else is done for any owner from now on: the container is about to be removed */
 };
 
 enum reply_type { REPLY_OK = 64, REPLY_ERROR = 65 /* u32 code, string reason */ };

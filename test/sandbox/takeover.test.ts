@@ -5,11 +5,15 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
+import { toEngineLabels } from '../../domain/ids.ts';
+import type { PreparedSandbox } from '../../domain/ports.ts';
+import { containerName } from '../../sandbox/container.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { count } from '../support/counts.ts';
 import type { OwnerOrder } from '../support/owner-process.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { run } from '../support/sandbox-suite.ts';
 
 const installation = uniqueName('takeover');
 const engine = await connectEngine();
@@ -56,12 +60,9 @@ async function startOwner(leaseMs = 60_000): Promise<Owner> {
   };
 }
 
-async function startSandbox(rollout: string) {
+async function startSandbox(rollout: string, epoch = 1) {
   const labels = { batch: 'b', sample: 's', rollout };
-  return sandboxes.start(
-    { imageId, limits: LIMITS, epoch: 1, labels },
-    new AbortController().signal,
-  );
+  return sandboxes.start({ imageId, limits: LIMITS, epoch, labels }, new AbortController().signal);
 }
 
 describe('a sandbox whose owner is killed', () => {
@@ -124,6 +125,91 @@ describe('a sandbox whose owner is killed', () => {
     });
     expect(await young.order(order('d', 3))).toMatchObject({ output: 'a\nb\nd\n' });
     await sandbox.close();
+  });
+
+  describe('that another has taken over', () => {
+    const rollout = 'b/s/rollout-1.4';
+    const say = async (sandbox: PreparedSandbox | undefined) =>
+      sandbox && (await run(sandbox, 'echo mine')).output;
+    const newer = {
+      name: 'SandboxLost',
+      message: expect.stringContaining('newer epoch') as string,
+    };
+
+    it('I3: is not removed by the older owner, who wants to close it or to start it again', async () => {
+      const old = await startSandbox(rollout);
+      const young = await sandboxes.find(rollout, 2, LIMITS);
+      await expect(startSandbox(rollout)).rejects.toMatchObject(newer);
+      await old.close();
+      expect(await say(young)).toBe('mine\n');
+      await young?.close();
+      expect(await sandboxes.find(rollout, 3, LIMITS)).toBeUndefined();
+    });
+
+    it('I3: nor before its new owner has said a word, nor after it has ended', async () => {
+      const young = await startSandbox(rollout, 2);
+      await expect(startSandbox(rollout)).rejects.toMatchObject(newer);
+      expect(await sandboxes.find(rollout, 1, LIMITS)).toBeUndefined();
+      expect(await say(young)).toBe('mine\n');
+      await engine.docker.getContainer(young.ref.container).kill();
+      await expect(startSandbox(rollout)).rejects.toMatchObject(newer);
+      await young.close();
+    });
+
+    it('I3: nor while it is only made, and gives way to the next', async () => {
+      const made = await engine.docker.createContainer({
+        name: containerName(installation, rollout),
+        Image: imageId,
+        Entrypoint: ['true'],
+        Labels: toEngineLabels({ installation, role: 'rollout', rollout, epoch: '2' }),
+      });
+      await expect(startSandbox(rollout)).rejects.toMatchObject(newer);
+      const next = await startSandbox(rollout, 3);
+      expect(next.ref.container).not.toBe(made.id);
+      expect(await say(next)).toBe('mine\n');
+      await next.close();
+    });
+
+    it('gives way to a newer owner also where it is paused, or can not answer', async () => {
+      const { ref } = await startSandbox(rollout);
+      await engine.docker.getContainer(ref.container).pause();
+      const next = await startSandbox(rollout, 2);
+      expect(await say(next)).toBe('mine\n');
+      await next.close();
+      const mute = await engine.docker.createContainer({
+        name: containerName(installation, rollout),
+        Image: imageId,
+        Entrypoint: ['sleep', '600'],
+        Labels: toEngineLabels({ installation, role: 'rollout', rollout, epoch: '3' }),
+      });
+      await mute.start();
+      const last = await startSandbox(rollout, 4);
+      expect(await say(last)).toBe('mine\n');
+      await last.close();
+    });
+
+    it(
+      "I11: is the newer one's alone, whenever both want it",
+      async () => {
+        for (let round = 0; round < count(6, 60); round++) {
+          const epoch = 2 * round + 1;
+          const old = await startSandbox(rollout, epoch);
+          const away = sleep(Math.random() * 150)
+            .then<unknown>(() => (round % 2 === 0 ? old.close() : startSandbox(rollout, epoch)))
+            .catch((error: unknown) => error);
+          await sleep(Math.random() * 150);
+          const young =
+            (await sandboxes.find(rollout, epoch + 1, LIMITS)) ??
+            (await startSandbox(rollout, epoch + 1));
+          expect(await say(young)).toBe('mine\n');
+          const failure = await away;
+          if (failure instanceof Error) expect(failure.name).toBe('SandboxLost');
+          expect(await say(young)).toBe('mine\n');
+          await young.close();
+        }
+      },
+      count(60_000, 600_000),
+    );
   });
 
   it('F1: ends itself, and what it left running, when no owner comes back for its lease', async () => {

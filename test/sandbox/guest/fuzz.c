@@ -199,7 +199,7 @@ static void put_tree_record(struct buffer *to) {
 
 static void put_request(struct buffer *to) {
   struct buffer body = {0};
-  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_RESTORE));
+  uint8_t type = (uint8_t)(below(16) == 0 ? any() : 1 + below(REQUEST_END));
   uint32_t count = below(4);
   switch (type) {
     case REQUEST_HELLO:
@@ -306,7 +306,7 @@ static void try_case(void) {
   if (below(4) == 0) end_shells();
   command_timers();
   prepare_shell();
-  stopped = false;
+  stopped = ended = false;
 }
 
 static void expect_bounds(void) {
