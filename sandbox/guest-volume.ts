@@ -172,7 +172,7 @@ async function createFiller(
         name,
         Image: imageId,
         Entrypoint: [`${GUEST_FOLDER}/${FILE}`],
-        Labels: toEngineLabels(guestLabels(installation)),
+        Labels: toEngineLabels({ ...guestLabels(installation), process: engine.process }),
         HostConfig: {
           NetworkMode: 'none',
           Mounts: [toGuestMount(name, installation, { readOnly: false })],

@@ -33,7 +33,7 @@ export async function prepareImage(engine: Engine, spec: PrepareSpec): Promise<s
   const start = async (network: boolean) => {
     const started = await startContainer(engine, {
       imageId: spec.baseId,
-      labels: { installation: spec.installation, role: 'prepare' },
+      labels: { installation: spec.installation, role: 'prepare', process: engine.process },
       limits: spec.limits,
       network,
     });

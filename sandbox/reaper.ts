@@ -43,21 +43,27 @@ export interface Reaper {
 
 /**
  * Which containers stay: those whose rollout has an owner, with `forNextOwner` also those that run and whose rollout waits for
- * one, and while any process of the store works on this host those without a rollout, but verifiers that have ended. One that
- * prepares an image is stopped while it is committed.
+ * one; of the others those whose process runs, but verifiers that have ended. One that prepares an image is stopped while it is
+ * committed. `runs` says it of a process, and undefined for what is not known here: that counts as running while any process of
+ * the store works on this host.
  */
 export async function keepOwned({
   attempts,
   leases,
+  runs,
   forNextOwner = false,
 }: {
   attempts: Pick<Store['attempts'], 'live'>;
   leases: Pick<Store['leases'], 'ownerOf'>;
+  runs: (process: string) => boolean | undefined;
   forNextOwner?: boolean;
 }): Promise<Parameters<Reaper['reap']>[0]['keep']> {
   const isBusy = (await attempts.live()).length > 0;
-  return async ({ labels: { rollout, role }, ended }) => {
-    if (rollout === undefined) return isBusy && !(role === 'verifier' && ended);
+  return async ({ labels: { rollout, role, process }, ended }) => {
+    if (rollout === undefined) {
+      const isRunning = process === undefined ? undefined : runs(process);
+      return (isRunning ?? isBusy) && !(role === 'verifier' && ended);
+    }
     // Asked once: the next owner may come between two questions.
     const owner = await leases.ownerOf(rollout);
     return owner === 'live' || (forNextOwner && !ended && owner === 'gone');
@@ -165,9 +171,11 @@ async function removeUnused(
   return removed;
 }
 
+const LABELS = ['installation', 'role', 'batch', 'sample', 'rollout', 'process'] as const;
+
 function ownLabels(labels: Record<string, string>): OwnContainer['labels'] {
   const own: Partial<Record<keyof Labels, string>> = {};
-  for (const name of ['installation', 'role', 'batch', 'sample', 'rollout'] as const) {
+  for (const name of LABELS) {
     const value = readLabel(labels, name);
     if (value !== undefined) own[name] = value;
   }

@@ -41,7 +41,7 @@ export function createVerifiers(engine: Engine, installation: string): Verifiers
   async function start(imageId: string) {
     const { container, stdio } = await startContainer(engine, {
       imageId,
-      labels: { installation, role: 'verifier' },
+      labels: { installation, role: 'verifier', process: engine.process },
       limits: LIMITS,
       network: false,
       guest: await guestOf(engine, installation, imageId, LEASE_MS),

@@ -40,6 +40,12 @@ export function readIdentity(identity: string): Owner | undefined {
   return pid === undefined ? undefined : { pid: Number(pid), started, host };
 }
 
+/** Whether the process of such a name runs; undefined for one of another host. */
+export function isRunning(identity: string): boolean | undefined {
+  const owner = readIdentity(identity);
+  return owner?.host === hostname() ? runsHere(owner) : undefined;
+}
+
 /** `<host>-<pid>-<started>`: a file name. */
 export function ownerName(owner: Owner): string {
   return `${toFileName(owner.host)}-${owner.pid}-${owner.started}`;

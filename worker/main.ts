@@ -19,7 +19,7 @@ import { createSnapshotFiles } from '../repository/snapshot-files.ts';
 import { createSandboxes } from '../sandbox/sandboxes.ts';
 import type { Store } from '../domain/store.ts';
 import { sha256 } from '../store/blobs.ts';
-import { thisProcess, toIdentity } from '../store/owner.ts';
+import { isRunning, thisProcess, toIdentity } from '../store/owner.ts';
 import { openStore } from '../store/open.ts';
 import { hostShortage, rolloutSlots } from './admission.ts';
 import { handOverOrphans, type RunningActivities, trackAttempts } from './attempts.ts';
@@ -63,7 +63,7 @@ export async function runWorker(
   const { saving, cacheFolder } = environment;
   const copying = { everyLines: saving.everySteps * LINES_PER_STEP, everyMs: saving.everyMs };
   const store = await openStore(environment.store, { copying, cacheFolder });
-  const engine = await connectEngine();
+  const engine = await connectEngine({ process: toIdentity(thisProcess()) });
   const owned = { engine, installation: store.id };
   const diskReserve = { bytes: environment.diskReserveBytes };
   const sandboxes = createSandboxes({ ...owned, diskReserve });
@@ -127,7 +127,7 @@ export async function runWorker(
     }),
   ]);
 
-  const reapNow = () => void reap(sandboxes, store, true).catch((error) => log.warn(error));
+  const reapNow = () => void reap(sandboxes, store).catch((error) => log.warn(error));
   reapNow(); // beside the work, which doesn't wait for what others left
   const reaping = setInterval(reapNow, REAP_EVERY_MS);
   const stop = () =>
@@ -153,16 +153,24 @@ export async function runWorker(
     await connection.close();
     await client.connection.close();
     await sandboxes.close();
-    await reap(sandboxes, store, false);
+    await reap(sandboxes, store, { isLast: true });
     await store.close();
   }
 }
 
 // --- internal ---
 
-async function reap(sandboxes: Reaper, store: Store, forNextOwner: boolean): Promise<void> {
-  const { attempts, leases } = store;
-  await sandboxes.reap({ keep: await keepOwned({ attempts, leases, forNextOwner }) });
+/** `isLast`: this process is about to end, and what it has left waits only where another one of the store works on this host. */
+async function reap(
+  sandboxes: Reaper,
+  { attempts, leases }: Store,
+  { isLast } = { isLast: false },
+): Promise<void> {
+  const self = toIdentity(thisProcess());
+  const runs = (process: string) => !(isLast && process === self) && isRunning(process);
+  const forNextOwner = !isLast || (await attempts.live()).length > 0;
+  const keep = await keepOwned({ attempts, leases, runs, forNextOwner });
+  await sandboxes.reap({ keep });
 }
 
 /** The bundle of the build; from source, one made now. */

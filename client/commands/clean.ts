@@ -12,18 +12,19 @@ export function registerClean(program: Command, io: Io): void {
       "show the containers, images and volumes of this store, and remove what isn't used",
     )
     .option('--dry-run', 'only show')
+    .option('--unfinished', 'remove images that unfinished batches go on with, too')
     .option(...STORE_OPTION)
     .option(...JSON_OPTION)
     .addHelpText(
       'after',
-      '\nImages stay while a batch of the store is unfinished: a sample ends with the image it began with.\n\nExamples:\n  $ twinpatch clean --dry-run\n  $ twinpatch clean',
+      '\nImages stay while a batch of the store is unfinished: a sample ends with the image it began with. With --unfinished\nthey go; a batch that is resumed then makes them anew, and its samples under way begin, and are paid, again.\n\nExamples:\n  $ twinpatch clean --dry-run\n  $ twinpatch clean',
     )
     .action(async (options) => {
       const { openSession } = await import('../session.ts');
       const { cleanEngine } = await import('../containers.ts');
       const { store } = await openSession(io, options);
       const dryRun = options.dryRun === true;
-      const found = await cleanEngine(store, { dryRun });
+      const found = await cleanEngine(store, { dryRun, unfinished: options.unfinished === true });
       if (options.json) {
         for (const thing of found) await printJson(io, thing);
         return;
@@ -41,5 +42,13 @@ export function registerClean(program: Command, io: Io): void {
       );
       if (dryRun && found.some(({ inUse }) => inUse === undefined))
         await note(io, 'next: twinpatch clean removes what is unused');
+      const kept = found.find(({ kind, inUse }) => kind === 'image' && inUse !== undefined);
+      if (kept !== undefined)
+        await note(
+          io,
+          options.unfinished === true
+            ? 'a worker is at work here; next: twinpatch down, then this again'
+            : 'next: resume the batch to its end, or twinpatch clean --unfinished',
+        );
     });
 }

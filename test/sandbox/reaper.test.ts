@@ -1,10 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { type SandboxRole, toEngineLabels } from '../../domain/ids.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
+import { execute } from '../../sandbox/exec.ts';
+import { preparedTag } from '../../sandbox/image.ts';
 import { keepOwned } from '../../sandbox/reaper.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
+import { isRunning } from '../../store/owner.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 
 const installation = uniqueName('reaper');
@@ -32,33 +39,97 @@ afterAll(async () => {
 });
 
 describe('reaping', () => {
-  it('leaves those that prepare, whatever their state, and verifiers that run, while a worker works', async () => {
-    const create = async (role: SandboxRole, end: 'created' | 'running' | 'exited') => {
+  it('leaves those that prepare, whatever their state, and verifiers that run, while their process runs', async () => {
+    const create = async (
+      role: SandboxRole,
+      end: 'created' | 'running' | 'exited',
+      process?: string,
+    ) => {
       const container = await engine.docker.createContainer({
         Image: imageId,
         Entrypoint: ['sleep', end === 'exited' ? '0' : '60'],
         Cmd: [],
-        Labels: toEngineLabels({ installation, role }),
+        Labels: toEngineLabels({ installation, role, process }),
       });
       if (end !== 'created') await container.start();
       if (end === 'exited') await container.wait();
       return container.id;
     };
     const stay = await Promise.all([
-      create('prepare', 'created'),
-      create('prepare', 'exited'),
-      create('verifier', 'created'),
-      create('verifier', 'running'),
+      create('prepare', 'created', 'lives'),
+      create('prepare', 'exited', 'lives'),
+      create('verifier', 'created', 'lives'),
+      create('verifier', 'running', 'lives'),
+      create('prepare', 'running', 'elsewhere'),
     ]);
-    const ended = await create('verifier', 'exited');
+    const go = await Promise.all([
+      create('verifier', 'exited', 'lives'),
+      create('prepare', 'running', 'dead'),
+      create('prepare', 'exited', 'dead'),
+      create('verifier', 'created', 'dead'),
+    ]);
+    const states: Record<string, boolean> = { lives: true, dead: false };
     const working = (count: number) => ({
       attempts: { live: async () => Array.from({ length: count }, () => ATTEMPT) },
       leases: { ownerOf: async () => 'none' as const },
+      runs: (process: string) => states[process],
     });
     const ids = (removed: { id: string }[]) => removed.map(({ id }) => id).sort();
-    expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual([ended]);
+    expect(ids(await ours.reap({ keep: await keepOwned(working(1)) }))).toEqual(go.sort());
+    // No other host that uses this engine works on it either.
+    expect(ids(await ours.reap({ keep: await keepOwned(working(0)) }))).toEqual([stay.pop()]);
+    delete states['lives'];
     expect(ids(await ours.reap({ keep: await keepOwned(working(0)) }))).toEqual(stay.sort());
   });
+
+  it(
+    'F1: removes the container that a killed process prepared an image in, and it is prepared by another one',
+    { timeout: 120_000 },
+    async () => {
+      const script = fileURLToPath(new URL('../support/prepare-process.ts', import.meta.url));
+      const key = `${installation}-killed`;
+      const prepare = (...setup: string[]) => {
+        const child = spawn(process.execPath, [
+          '--import',
+          'tsx',
+          script,
+          installation,
+          key,
+          ...setup,
+        ]);
+        return { child, ended: once(child, 'exit') };
+      };
+      const preparing = async () =>
+        (await ours.list()).filter(({ labels }) => labels.role === 'prepare');
+      const first = prepare('touch /begun; sleep 600');
+      const [container] = await expect
+        .poll(preparing, { timeout: 60_000 })
+        .toHaveLength(1)
+        .then(preparing);
+      const isBegun = () =>
+        execute(engine, container?.id ?? '', {
+          command: ['test', '-e', '/begun'],
+          user: '0:0',
+          timeoutMs: 10_000,
+          onOutput: () => {},
+        });
+      await expect.poll(isBegun, { timeout: 60_000 }).toBe(0);
+      const store = {
+        attempts: { live: async () => [ATTEMPT] },
+        leases: { ownerOf: async () => 'none' as const },
+        runs: isRunning,
+      };
+      // A worker is at work all the time, and another one may be preparing as well.
+      const reap = async () => ours.reap({ keep: await keepOwned(store) });
+      expect(await reap()).toEqual([]);
+      first.child.kill('SIGKILL');
+      await first.ended;
+      expect(await reap()).toMatchObject([{ id: container?.id }]);
+      expect(await prepare('true').ended).toEqual([0, null]);
+      expect(await preparing()).toEqual([]);
+      expect(await ours.removeImages([preparedTag(installation, key)])).toHaveLength(1);
+    },
+  );
 
   it('F3: removes what nobody owns of this installation, and nothing of its neighbour', async () => {
     await Promise.all([
@@ -125,6 +196,7 @@ describe('starting', () => {
   it('keeps what runs of a rollout that was cut for its next owner, and nothing that has ended', async () => {
     const store = (isUnowned: boolean) => ({
       attempts: { live: async () => [] },
+      runs: () => undefined,
       leases: { ownerOf: async () => (isUnowned ? ('gone' as const) : ('none' as const)) },
     });
     const names = async (isUnowned: boolean, forNextOwner: boolean) => {
@@ -158,7 +230,7 @@ describe('starting', () => {
     );
     expect(found?.ref).toEqual(sandbox.ref);
     expect(await found?.run(request)).toEqual(result);
-    await sandbox.close();
+    await found?.close();
     expect(await ours.find('find/a/rollout-1.1', 2, LIMITS)).toBeUndefined();
     expect(await ours.find('find/none/rollout-1.1', 2, LIMITS)).toBeUndefined();
   });
