@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { CommandRequest, PreparedSandbox } from '../../domain/ports.ts';
 import { toRunFields } from '../../sandbox/command.ts';
+import { whyLost } from '../../sandbox/container.ts';
 import { connectGuest, type GuestConnection } from '../../sandbox/guest.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
 import { GUEST_ERROR, REQUEST, toFrame } from '../../sandbox/wire.ts';
@@ -117,8 +118,8 @@ for fd in range(3, 256):
 
 describe('what a sandbox takes', () => {
   it('is told while it runs: processes, memory, and what the kernel killed for memory', async () => {
-    const hold = `python3 -c 'import time; x = bytearray(100 << 20); time.sleep(20)'`;
-    await run(`${hold} & sleep 2.5`);
+    const hold = `python3 -c 'import time; x = b"x" * (100 << 20); open("/tmp/held", "w"); time.sleep(60)'`;
+    await run(`${hold} & until [ -e /tmp/held ]; do sleep 0.1; done; sleep 2.5`);
     const holding = sandbox.usage();
     expect(holding?.memoryBytes).toBeGreaterThan(100 * 1024 ** 2);
     expect(holding?.memoryBytes).toBeLessThan(LIMITS.memoryBytes);
@@ -210,8 +211,10 @@ describe('what a relay sends', () => {
       [
         hello,
         ...Object.values(REQUEST).flatMap((type) =>
-          // Those two are whole without a body, and last.
-          type === REQUEST.stop || type === REQUEST.limit ? [] : [toFrame(type, 2, [])],
+          // Those are whole without a body, and last.
+          [REQUEST.stop, REQUEST.limit, REQUEST.end].includes(type as never)
+            ? []
+            : [toFrame(type, 2, [])],
         ),
       ],
     ],
@@ -270,6 +273,20 @@ describe('an owner', () => {
     });
     expect(await ask(owner, toRequest('true'))).toBe(0);
     owner.close();
+  });
+
+  it('that ends the sandbox leaves it to nobody, and it goes by itself when it is left', async () => {
+    const owner = await own();
+    await owner.request(REQUEST.end, [], () => undefined);
+    const next = await own(2);
+    await expect(ask(next, toRequest('true'))).rejects.toMatchObject({ code: GUEST_ERROR.stopped });
+    await next.request(REQUEST.end, [], () => undefined);
+    const { State } = await engine.docker.getContainer(sandbox.ref.container).inspect();
+    expect(State.Running).toBe(true);
+    next.close();
+    await expect
+      .poll(() => whyLost(engine, sandbox.ref.container), { timeout: 10_000 })
+      .toBe('it ended with code 0');
   });
 
   it('can have any number of commands without the guest growing', async () => {
