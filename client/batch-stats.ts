@@ -13,6 +13,7 @@ import { summarizeBatch } from './batch-summary.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
 import { FunctionCounts } from './function-counts.ts';
+import { createFindLicence } from './licences.ts';
 import type { SelectionOptions } from './selection-options.ts';
 import { toSurveyOptions } from './survey-options.ts';
 import { samplesWithEnds } from './yield.ts';
@@ -49,11 +50,12 @@ export async function readStats(
   options: SelectionOptions,
 ): Promise<BatchStats> {
   const functions = await readFunctions(store, batches);
+  const findLicence = createFindLicence(store);
   const recall = emptyRecalls();
   const verified = new Set<string>();
   async function* samples(): AsyncGenerator<FinishedSample> {
     for (const batch of batches) {
-      for await (const sample of finishedSamples(store, batch)) {
+      for await (const sample of finishedSamples(store, batch, findLicence)) {
         if (sample.verdict.kind === 'verified') {
           verified.add(nameOf(sample.target.repository, sample.target));
           for (const mode of RECALL_MODES) addRecall(recall[mode], sample.recall?.[mode] ?? null);
@@ -72,7 +74,9 @@ export async function readStats(
       throw new CliError(EXIT.failed, error.message, { cause: error });
     throw error;
   });
-  const spent = addUp(await Promise.all(batches.map((batch) => summarizeBatch(store, batch))));
+  const spent = addUp(
+    await Promise.all(batches.map((batch) => summarizeBatch(store, batch, findLicence))),
+  );
   return {
     batches: batches.map(({ id }) => id),
     simulated: simulated ?? batches.some((batch) => batch.simulated),

@@ -7,15 +7,23 @@ import { hasPrices } from '../domain/price.ts';
 import { modelIdOf, settingsOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { publicName } from './finished-samples.ts';
+import type { FindLicence } from './licences.ts';
 
-export async function summarizeBatch(store: Store, batch: BatchRecord): Promise<BatchSummary> {
+export async function summarizeBatch(
+  store: Store,
+  batch: BatchRecord,
+  findLicence: FindLicence,
+): Promise<BatchSummary> {
   const { id, commits, config, versions } = batch;
   const teachers = teachersOf(config.teacher);
   const { calls, usage, costUsd, unpricedCalls } = await store.spend.total(id);
+  const licences = new Set<string>();
+  for (const { snapshot } of commits) licences.add((await findLicence(snapshot)).name);
   return {
     id,
     repository: publicName(batch),
     commits: commits.map(({ commit }) => commit),
+    licences: [...licences],
     seed: config.targets.seed,
     teachers,
     profile: config.rollout.profile,

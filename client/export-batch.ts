@@ -10,6 +10,7 @@ import { summarizeBatch } from './batch-summary.ts';
 import { prepareCheck } from './check-export.ts';
 import { CliError, EXIT } from './errors.ts';
 import { finishedSamples } from './finished-samples.ts';
+import { createFindLicence, type FindLicence } from './licences.ts';
 import type { SelectionOptions } from './selection-options.ts';
 import { toSurveyOptions } from './survey-options.ts';
 
@@ -38,15 +39,16 @@ export async function exportBatches(
 }> {
   const planned = await Promise.all(batches.map(({ id }) => store.batches.planned(id)));
   const write = toWriteOptions(options);
+  const findLicence = createFindLicence(store);
   try {
     const check = await prepareCheck(options, write);
-    const manifest = await writeDataset(() => samplesOf(store, batches), {
+    const manifest = await writeDataset(() => samplesOf(store, batches, findLicence), {
       ...write,
       conversation: { ...write.conversation, ownTokens: check.ownTokens },
       directory,
       planned: planned.reduce((total, count) => total + count, 0),
       simulated: batches.some(({ simulated }) => simulated),
-      batches: await Promise.all(batches.map((batch) => summarizeBatch(store, batch))),
+      batches: await Promise.all(batches.map((batch) => summarizeBatch(store, batch, findLicence))),
     });
     return { manifest, ...(await check.run(directory)) };
   } catch (error) {
@@ -70,6 +72,10 @@ function toWriteOptions(
   };
 }
 
-async function* samplesOf(store: Store, batches: BatchRecord[]): AsyncGenerator<FinishedSample> {
-  for (const batch of batches) yield* finishedSamples(store, batch);
+async function* samplesOf(
+  store: Store,
+  batches: BatchRecord[],
+  findLicence: FindLicence,
+): AsyncGenerator<FinishedSample> {
+  for (const batch of batches) yield* finishedSamples(store, batch, findLicence);
 }

@@ -12,6 +12,7 @@ import type {
 import { samplingOf } from '../domain/stage-key.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { Trajectory } from '../domain/trajectory.ts';
+import type { FindLicence } from './licences.ts';
 import { readVerification } from './verifications.ts';
 import { samplesWithEnds } from './yield.ts';
 
@@ -22,11 +23,12 @@ const READ_AHEAD = 32;
 export async function* finishedSamples(
   store: Store,
   batch: BatchRecord,
+  findLicence: FindLicence,
 ): AsyncGenerator<FinishedSample> {
   const ahead: Promise<FinishedSample>[] = [];
   for await (const { sample, end } of samplesWithEnds(store, batch.id)) {
     if (end === undefined) continue;
-    const finished = toFinished(store, batch, sample, end);
+    const finished = toFinished(store, batch, sample, end, findLicence);
     // It may fail before its turn comes, and is thrown then.
     finished.catch(() => undefined);
     ahead.push(finished);
@@ -47,6 +49,7 @@ async function toFinished(
   batch: BatchRecord,
   sample: Sample,
   end: SampleEnd,
+  findLicence: FindLicence,
 ): Promise<FinishedSample> {
   const result = <T>(name: string | undefined) =>
     name === undefined
@@ -67,6 +70,7 @@ async function toFinished(
     ...(check && { selfCheck: check.answer }),
     ...(t1 && { t1: toSide(store, t1) }),
     ...(t2 && { t2: toSide(store, t2) }),
+    licence: () => findLicence(sample.snapshot),
     verification: () => readVerification(store, batch, end),
     provenance: provenanceOf(batch, sample, end),
   };

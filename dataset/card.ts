@@ -34,11 +34,12 @@ rollout; recall is the share of T1's changed lines that T2's patch contains.`,
     `Format \`${format}\`, ${fileType === 'jsonl' ? 'JSON lines' : 'Parquet'}. \`manifest.json\` counts every row that is here and every one that is not; \`SERVING.md\` says how to serve a model trained on them.`,
     '## Where it comes from',
     renderTable(
-      ['batch', 'repository', 'commits', 'teachers', 'seed'],
+      ['batch', 'repository', 'commits', 'licence', 'teachers', 'seed'],
       batches.map((batch) => [
         batch.id,
         batch.repository,
         batch.commits.map((commit) => commit.slice(0, 17)).join(' '),
+        batch.licences.join('; '),
         batch.teachers.map(renderTeacher).join('; '),
         batch.seed,
       ]),

@@ -71,7 +71,7 @@ export function parseFact(name: string): FactName {
 
 // --- internal ---
 
-const FORM = /^(?:(t1|t2)\s*:\s*)?([A-Za-z]+)\s*(<=|>=|!=|=|<|>)\s*(.+)$/;
+const FORM = /^(?:(t1|t2)\s*:\s*)?([A-Za-z][A-Za-z0-9]*)\s*(<=|>=|!=|=|<|>)\s*(.+)$/;
 const NONE = 'none';
 
 function readValue(fact: FactName, value: string): FactValue {

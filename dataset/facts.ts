@@ -1,11 +1,12 @@
 /** What is known of a row before it is chosen. A fact is one entry of the table; conditions, orders and strata name it. */
 
 import { patchFacts, type FileKind, type PatchFacts } from '../domain/patch-facts.ts';
+import type { RecallVariants } from '../domain/recall-variants.ts';
 import type { Conversation, Reply } from './conversation.ts';
 import type { Lengths } from './lengths.ts';
 import type { Example } from './row.ts';
 import type { FinishedSample, Kind, RolloutSide } from './select.ts';
-import type { Json } from './text.ts';
+import { isJsonObject, type Json } from './text.ts';
 
 /** What facts are read from; what takes time is read when the first fact asks for it. */
 export interface RowSource {
@@ -33,6 +34,39 @@ export const FACTS = {
   status: text('how the rollout ended', ({ side }) => side.status),
   recall: number('recall of the sample, exact', ({ sample }) => sample.recall?.exact),
   seraRecall: number('recall of the sample, as SERA counts', ({ sample }) => sample.recall?.sera),
+  precision: recorded('verification.exact.precision', 'number', 'share of P2 that P1 has'),
+  f1: recorded('verification.exact.f1', 'number', 'harmonic mean of recall and precision'),
+  recallWithoutTests: variant('withoutTests', 'tests'),
+  recallWithoutDocs: variant('withoutDocs', 'documents'),
+  recallWithoutGenerated: variant('withoutGenerated', 'what is generated, vendored or locked'),
+  recallCore: variant('core', 'all of these'),
+  recallWithoutMoved: variant('withoutMoved', 'lines that only moved'),
+  recallSameFile: recorded(
+    'verification.variants.sameFile.recall',
+    'number',
+    'recall, lines found in their own file only',
+  ),
+  recallIgnoringWhitespace: recorded(
+    'verification.variants.ignoringWhitespace.recall',
+    'number',
+    'recall, lines equal but for whitespace',
+  ),
+  applies: recorded('verification.judgement.applies', 'text', 'whether P2 fits the snapshot'),
+  parses: recorded(
+    'verification.judgement.parses',
+    'text',
+    'whether what P2 changed can still be parsed',
+  ),
+  sharedActions: recorded(
+    'verification.behaviour.shared.actions',
+    'number',
+    'share of the actions of T1 and T2 that both took',
+  ),
+  sharedFilesRead: recorded(
+    'verification.behaviour.shared.filesRead',
+    'number',
+    'share of the files read that both read',
+  ),
   leak: number('share of P1 that stands in the pull request', ({ sample }) => sample.leak),
 
   replies: number('replies of the teacher', ({ example }) => repliesOf(example).length),
@@ -76,6 +110,14 @@ export const FACTS = {
     'new files in the patch that look left behind',
     async ({ patch }) => (await patch()).leftoverScripts,
   ),
+  deletedTests: number(
+    'files of tests that the patch deletes',
+    async ({ patch }) => (await patch()).deletedTests,
+  ),
+  rewrittenFiles: number(
+    'files of which the patch replaces nearly all',
+    async ({ patch }) => (await patch()).rewritten,
+  ),
   whitespaceOnly: text('whether the patch changes nothing but whitespace', async ({ patch }) =>
     toWord((await patch()).whitespaceOnly),
   ),
@@ -83,13 +125,21 @@ export const FACTS = {
     toWord((await patch()).touchesTarget),
   ),
 
+  licence: text(
+    'licence of the repository: SPDX names with commas between, or `unknown`',
+    async ({ sample }) => toKnown((await sample.licence?.())?.name),
+  ),
+  licenceKind: text(
+    'what it asks for: permissive, weak-copyleft, copyleft, restricted or unknown',
+    async ({ sample }) => toKnown((await sample.licence?.())?.kind),
+  ),
   repository: text('name of the repository', ({ sample }) => sample.target.repository),
   file: text('file of the function', ({ sample }) => sample.target.file),
   function: text('qualified name of the function', ({ sample }) => sample.target.name),
-  batch: provenance('batch', 'name of the batch'),
-  commit: provenance('commit', 'hash of the commit'),
-  language: provenance('language', 'language of the function'),
-  model: provenance('model', 'model of the teacher'),
+  batch: recorded('batch', 'text', 'name of the batch'),
+  commit: recorded('commit', 'text', 'hash of the commit'),
+  language: recorded('language', 'text', 'language of the function'),
+  model: recorded('model', 'text', 'model of the teacher'),
 } satisfies Record<string, Fact>;
 
 export type FactName = keyof typeof FACTS;
@@ -123,7 +173,7 @@ function number(
   return { type: 'number', what, of: async (source) => (await of(source)) ?? null };
 }
 
-function text(what: string, of: (source: RowSource) => string | Promise<string>): Fact {
+function text(what: string, of: (source: RowSource) => string | Promise<string | null>): Fact {
   return { type: 'text', what, of };
 }
 
@@ -132,13 +182,19 @@ function changedFiles(kind: FileKind): Fact {
   return number(what, async ({ patch }) => (await patch()).kinds[kind]);
 }
 
-/** A text that the row carries along. */
-function provenance(key: string, what: string): Fact {
-  const of = ({ sample, side }: RowSource) => {
-    const value: Json | undefined = side.provenance[key] ?? sample.provenance[key];
-    return typeof value === 'string' ? value : null;
+/** What stands in the row's provenance under these keys. */
+function recorded(keys: string, type: Fact['type'], what: string): Fact {
+  const of = ({ example }: RowSource): FactValue => {
+    let value: Json | undefined = example.origin.provenance;
+    for (const key of keys.split('.')) value = isJsonObject(value) ? value[key] : undefined;
+    if (typeof value === 'boolean') return toWord(value);
+    return typeof value === 'number' || typeof value === 'string' ? value : null;
   };
-  return { type: 'text', what, of };
+  return { type, what, of };
+}
+
+function variant(name: keyof RecallVariants, without: string): Fact {
+  return recorded(`verification.variants.${name}.recall`, 'number', `recall without ${without}`);
 }
 
 function repliesOf({ conversation }: Example): Reply[] {
@@ -148,6 +204,11 @@ function repliesOf({ conversation }: Example): Reply[] {
 function thinkingShare(example: Example): number {
   const replies = repliesOf(example);
   return replies.filter(({ reasoning }) => reasoning !== '').length / replies.length;
+}
+
+/** A repository without a licence has none: conditions call that `none` of any fact. */
+function toKnown(licence: string | undefined): string | null {
+  return licence === undefined || licence === 'none' ? null : licence;
 }
 
 function toWord(value: boolean): string {

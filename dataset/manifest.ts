@@ -36,6 +36,8 @@ export const batchSchema = z.strictObject({
   id: z.string(),
   repository: z.string(),
   commits: z.array(z.string()),
+  /** Of the repository at these commits, as `licence` in docs/datasets.md. */
+  licences: z.array(z.string()),
   seed: z.int(),
   teachers: z.array(
     z.strictObject({

@@ -1,5 +1,6 @@
 /** Which rollouts of a finished sample may become rows. */
 
+import type { Licence } from '../domain/licence.ts';
 import type { FunctionRange } from '../domain/patch-facts.ts';
 import type { RolloutStatus, Verdict } from '../domain/outcome.ts';
 import type { RecallMode } from '../domain/recall.ts';
@@ -35,6 +36,8 @@ export interface FinishedSample {
   /** The attempt at rollout 1 that counts. */
   t1?: RolloutSide;
   t2?: RolloutSide;
+  /** Of the repository, at the sample's commit. */
+  licence?(): Promise<Licence>;
   /** What verification found of its patches and rollouts; undefined of a sample that is not verified. */
   verification?(): Promise<SampleVerification | undefined>;
   provenance: Record<string, Json>;

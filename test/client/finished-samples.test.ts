@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { finishedSamples } from '../../client/finished-samples.ts';
+import { createFindLicence } from '../../client/licences.ts';
 import { openStore } from '../../store/open.ts';
 import { toBatch, toEnd, toSample } from '../support/batch-fixture.ts';
 
@@ -17,7 +18,8 @@ it('says what shaped the rows of a sample, sampling and limits included', async 
   await store.batches.append('b', [toSample(0), toSample(1)]);
   await store.ends.record('b', toEnd(toSample(0).key, { attempt: 2 }));
   const finished = [];
-  for await (const sample of finishedSamples(store, batch)) finished.push(sample);
+  for await (const sample of finishedSamples(store, batch, createFindLicence(store)))
+    finished.push(sample);
   await rm(folder, { recursive: true });
   expect(finished).toMatchObject([
     {

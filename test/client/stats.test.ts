@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchStats } from '../../client/batch-stats.ts';
 import type { SampleEnd } from '../../domain/sample.ts';
 import { NO_USAGE } from '../../domain/trajectory.ts';
+import { writeSnapshot } from '../../repository/snapshot.ts';
 import { openStore } from '../../store/open.ts';
 import { PATCH, shortTrajectory } from '../dataset/fixtures.ts';
 import { toBatch, toEnd, toSample, toSamples } from '../support/batch-fixture.ts';
@@ -31,10 +33,16 @@ beforeAll(async () => {
     eligible: name !== 'tiny',
     reason: name === 'tiny' ? 'too-short' : null,
   }));
+  const licence = 'Permission is hereby granted, free of charge, to any person obtaining a copy';
+  const files = [
+    { path: 'LICENSE', mode: '100644', bytes: Buffer.from(licence) },
+    { path: 'a.py', mode: '100644', bytes: Buffer.from('pass') },
+  ] as const;
+  const snapshot = await store.blobs.putStream(writeSnapshot(Readable.from(files)));
   const commit = {
     name: 'HEAD',
     commit: 'c'.repeat(40),
-    snapshot: toSample(0).snapshot,
+    snapshot,
     functions: await store.blobs.putJson(functions),
   };
   const price = { input: 1, output: 2 };
@@ -46,7 +54,7 @@ beforeAll(async () => {
     commits: [commit, { ...commit, name: 'old' }],
   });
   const samples = toSamples(5).map((sample, index) =>
-    index === 4 ? { ...sample, target: toSample(0).target } : sample,
+    index === 4 ? { ...sample, target: toSample(0).target } : { ...sample, snapshot },
   );
   await store.batches.append('b', samples);
   const ends: Partial<SampleEnd>[] = [
@@ -136,6 +144,16 @@ describe('stats', () => {
       '--distinct-patches 0.8': [0, 1],
       '--max-per-function 1': [1, 1],
     });
+  });
+
+  it('knows the licence of the repository from its snapshot', async () => {
+    const { t1, t2 } = await stats(
+      '--where',
+      't1: licence = MIT',
+      '--where',
+      't2: licenceKind = copyleft',
+    );
+    expect([t1.rows, t2.rows]).toEqual([2, 0]);
   });
 
   it('is a page of tables for people', async () => {

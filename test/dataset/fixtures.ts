@@ -90,6 +90,7 @@ export const BATCH: BatchSummary = {
   id: 'b',
   repository: 'web',
   commits: ['c1'],
+  licences: ['MIT'],
   seed: 7,
   teachers: [
     {

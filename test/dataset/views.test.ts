@@ -7,7 +7,10 @@ import { parseCondition, parsePreference } from '../../dataset/conditions.ts';
 import type { FinishedSample, RolloutSide } from '../../dataset/select.ts';
 import { NO_VIEWS, type Views } from '../../dataset/views.ts';
 import { writeDataset, type WriteOptions } from '../../dataset/write.ts';
+import type { LicenceKind } from '../../domain/licence.ts';
+import { recall } from '../../domain/recall.ts';
 import type { Turn } from '../../domain/trajectory.ts';
+import type { SampleVerification } from '../../domain/verification.ts';
 import {
   answer,
   call,
@@ -130,8 +133,41 @@ const CASES: [string, FinishedSample[]][] = [
   ],
 ];
 
+const FIGURES = recall(PATCH, PATCH, 'exact');
+const verified = (change: Partial<SampleVerification>) => ({
+  verification: () =>
+    Promise.resolve({ exact: FIGURES, sera: FIGURES, sameImage: true, ...change }),
+});
+const judged = (applies: boolean, parses: boolean | null) =>
+  verified({ judgement: { applies, parses, unparsable: [] } });
+const under = (name: string, kind: LicenceKind) => ({
+  licence: () => Promise.resolve({ name, kind }),
+});
+
+/** As `CASES`, of what verification recorded and of the repository. */
+const MORE_CASES: typeof CASES = [
+  ['precision = 1', [sample('yes', verified({})), sample('no')]],
+  [
+    'f1 < 0.5',
+    [sample('yes', verified({ exact: { ...FIGURES, f1: 0.4 } })), sample('no', verified({}))],
+  ],
+  ['applies = yes', [sample('yes', judged(true, null)), sample('no', judged(false, true))]],
+  ['parses != no', [sample('yes', judged(true, null)), sample('no', judged(true, false))]],
+  [
+    'licence = none',
+    [sample('yes', under('none', 'none')), sample('no', under('MIT', 'permissive'))],
+  ],
+  [
+    'licenceKind = permissive|weak-copyleft',
+    [
+      sample('yes', under('MIT, MPL-2.0', 'weak-copyleft')),
+      sample('no', under('GPL-3.0', 'copyleft')),
+    ],
+  ],
+];
+
 describe('a condition', () => {
-  test.each(CASES)(
+  test.each([...CASES, ...MORE_CASES])(
     '%s leaves the rows that meet it, and counts the others',
     async (text, samples) => {
       const { t2, views, options } = await write(samples, where(`t2: ${text}`), {
