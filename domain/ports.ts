@@ -97,8 +97,8 @@ export interface CommandRequest {
 
 export interface CommandResult {
   /**
-   * `oom`: the kernel killed a process of the command for memory; `disk`: a disk of the sandbox is full; `disk-limit`: the
-   * sandbox has written more than it may, and every process of it was ended.
+   * `oom`: the kernel killed a process of the command for memory; `disk`: a disk of the sandbox is full, but not the engine's own;
+   * `disk-limit`: the sandbox has written more than it may, and every process of it was ended.
    */
   end: 'exited' | 'timed-out' | 'oom' | 'disk' | 'disk-limit';
   /** Null only where the command was killed before it ended; 128 + n for signal n. */

@@ -15,6 +15,8 @@ import { type BodyReader, REQUEST } from './wire.ts';
 /** How often a command that takes long is looked at, and how often the engine's disk is. */
 const LOOK_EVERY_MS = 1000;
 const HOST_EVERY_MS = 5000;
+/** Who waits for room goes on as soon as there is some. */
+const ADMIT_EVERY_MS = 1000;
 /**
  * Measuring walks through all that can be written to, so it is done when the disk has lost this share of a limit, and now and then,
  * because what others give back hides what a sandbox takes.
@@ -29,6 +31,8 @@ const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
 
 /** An ended sandbox gives its room back when its rollout has ended; until then no other one is ended for it. */
 const FREEING_MS = 60_000;
+/** As the guest sees it too. */
+const FULL_BELOW_BYTES = 1024 ** 2;
 
 /** Room on a disk, or of it. */
 export interface DiskSpace {
@@ -53,6 +57,8 @@ export interface DiskWatch {
    */
   admit(signal: AbortSignal, onWaiting?: (reason: string) => void): Promise<void>;
   guard(guest: GuestClient, imageId: string, limits: SandboxLimits): DiskGuard;
+  /** Whether the engine's disk has no room at all: what fails for that says nothing about who wanted to write. */
+  isFull(): Promise<boolean>;
 }
 
 interface Watched {
@@ -131,8 +137,13 @@ export function createDiskWatch(
     async admit(signal, onWaiting) {
       for (let reason = await shortage(); reason !== undefined; reason = await shortage()) {
         onWaiting?.(reason);
-        await sleep(HOST_EVERY_MS, undefined, { signal });
+        await sleep(ADMIT_EVERY_MS, undefined, { signal });
       }
+    },
+
+    async isFull() {
+      const free = await freeOnEngine(engine, watched);
+      return free !== undefined && (free.bytes < FULL_BELOW_BYTES || free.files === 0);
     },
 
     guard(guest, imageId, limits) {

@@ -14,8 +14,9 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { connectEngine } from '../../sandbox/engine.ts';
 import { BASE_IMAGE } from '../../scripts/base-image.mjs';
@@ -30,6 +31,8 @@ const PREPARE = `
   mkfs.ext4 -q -O ^has_journal -E hash_seed=2f0c1f7e-5f0e-4c55-9a3b-6d1f4b8a7c21 "$1/disk" &&
   mkdir "$1/data" && mount -o loop "$1/disk" "$1/data"`;
 const START_MS = 60_000;
+/** For the table of those that are given. */
+const SPARE_BLOCKS = 1024;
 
 export interface OwnEngine {
   /** For DOCKER_HOST. */
@@ -40,6 +43,10 @@ export interface OwnEngine {
   kill(): Promise<void>;
   /** Starts dockerd where none runs; without live-restore it ends the containers that it finds. */
   start(options?: { liveRestore: boolean }): Promise<void>;
+  /** Its disk, to the last block. */
+  fillDisk(): Promise<void>;
+  /** Undoes `fillDisk`. */
+  freeDisk(): void;
   /** Ends dockerd with everything that it started, at once, as when its host is lost. */
   close(): Promise<void>;
 }
@@ -52,6 +59,7 @@ export async function startOwnEngine(): Promise<OwnEngine> {
   const host = `unix://${join(folder, 'docker.sock')}`;
   const first = await openNamespaces(NAMESPACES, PREPARE, [memory]);
   const inside = ['--target', String(first.pid), '--mount', '--net', '--pid'];
+  const ballast = join(`/proc/${first.pid}/root`, memory, 'data/ballast');
   let daemon: ChildProcess | undefined;
 
   const engine: OwnEngine = {
@@ -88,6 +96,18 @@ export async function startOwnEngine(): Promise<OwnEngine> {
           `${error.message}; it says: ${lastLines(readFileSync(logFile, 'utf8'), 5)}`,
         );
       });
+    },
+
+    async fillDisk() {
+      const { bavail, bsize } = await statfs(dirname(ballast));
+      // Blocks that are given and never written take no memory of this host.
+      const most = `fallocate --length ${Math.max(1, bavail - SPARE_BLOCKS) * bsize} "$1"`;
+      const rest = 'cat /dev/zero >"$1.rest" 2>&-';
+      await promisify(execFile)('sh', ['-c', `${most}; ${rest} || true`, 'sh', ballast]);
+    },
+
+    freeDisk() {
+      for (const file of [ballast, `${ballast}.rest`]) rmSync(file, { force: true });
     },
 
     async close() {

@@ -16,10 +16,14 @@ import { LIMITS, prepareTree, type Tree, uniqueName } from './sandbox-fixture.ts
 
 let requests = 0;
 
-/** Opens it for the file that calls; `tree` is what the image has at /testbed. */
-export async function openSuite(prefix: string, tree: Tree = { 'a.txt': 'a\n' }) {
+/** Opens it for the file that calls; `tree` is what the image has at /testbed, `host` another engine than this host's. */
+export async function openSuite(
+  prefix: string,
+  tree: Tree = { 'a.txt': 'a\n' },
+  options: { host?: string } = {},
+) {
   const installation = uniqueName(prefix);
-  const engine = await connectEngine();
+  const engine = await connectEngine(options);
   const imageId = await prepareTree(engine, installation, tree);
   const sandboxes = createSandboxes({ engine, installation });
   let started = 0;
