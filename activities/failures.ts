@@ -11,6 +11,8 @@ import { Stalled } from './stall-guard.ts';
 const INTERNAL_ERROR_ATTEMPTS = 5;
 /** Another sandbox is to be had at once, however often the rollout was cut before; losing them without progress ends by itself. */
 const ANOTHER_SANDBOX_MS = 1_000;
+/** However long an engine or a store is away, the work goes on a moment after it is back. */
+const AWAY_MS = 3_000;
 
 /** A sample that parks: it has no content verdict, and goes on when asked. */
 export function held(heldClass: HeldClass, message: string): ApplicationFailure {
@@ -49,10 +51,12 @@ export function toFailure(error: unknown, attempt: number): Error {
   if (error instanceof SandboxLost) {
     return failure('SandboxLost', message, { cause: error, retryAfterMs: ANOTHER_SANDBOX_MS });
   }
-  if (error instanceof EngineUnavailable)
-    return failure('EngineUnavailable', message, { cause: error });
-  if (error instanceof StoreUnavailable)
-    return failure('StoreUnavailable', message, { cause: error });
+  if (error instanceof EngineUnavailable) {
+    return failure('EngineUnavailable', message, { cause: error, retryAfterMs: AWAY_MS });
+  }
+  if (error instanceof StoreUnavailable) {
+    return failure('StoreUnavailable', message, { cause: error, retryAfterMs: AWAY_MS });
+  }
   if (error instanceof StoreCorrupt) return failure('StoreCorrupt', message, { cause: error });
   if (error instanceof Stalled) return failure('Stalled', message, { cause: error });
   if (error instanceof LeaseLost) return failure('LeaseLost', message, { cause: error });
