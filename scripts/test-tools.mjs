@@ -9,11 +9,12 @@ const TOOLS = [
   { names: ['qemu-aarch64-static', 'qemu-aarch64'], packages: ['qemu-user-static'] },
   { names: ['ip'], packages: ['iproute2'] },
   { names: ['mkfs.ext4'], packages: ['e2fsprogs'] },
+  { names: ['faketime'], packages: ['faketime'] },
 ];
 
 /**
- * The compiler of guestd's build with sanitizers, what runs an arm64 binary here, and what engines of their own are made with, as
- * root on Debian or Ubuntu installed; and an S3 server.
+ * The compiler of guestd's build with sanitizers, what runs an arm64 binary here, what engines of their own are made with, and
+ * clocks that are wrong, as root on Debian or Ubuntu installed; and an S3 server.
  * @param {(message: string) => void} log
  * @returns {Promise<string>}
  */

@@ -56,11 +56,11 @@ export async function paidCalls(store: Store, batch: string): Promise<number> {
 
 /** Rows without the ids of the prepared images, of which each store has its own. */
 export async function rowsOf(product: Product, batch: string): Promise<string> {
-  const out = join(product.folder, `rows-${batch}`);
+  const out = `rows-${batch}`;
   const { code, stderr } = await product.run(['export', batch, '--out', out, '--check']);
   if (code !== 0) throw new Error(`the export of ${batch} ended with code ${code}: ${stderr}`);
   return ['t1', 't2']
-    .map((name) => readFileSync(join(out, `${name}.SIMULATED.jsonl`), 'utf8'))
+    .map((name) => readFileSync(join(product.folder, out, `${name}.SIMULATED.jsonl`), 'utf8'))
     .join('\n')
     .replaceAll(/"imageId":"sha256:[0-9a-f]{64}",/g, '');
 }

@@ -1,12 +1,14 @@
-/** `npm run chaos -- --faults N --seed N [--json]`: random faults in batches of the scripted teacher, and whether anything was lost. */
+/** `npm run chaos -- --faults N --seed N [--kind KIND]… [--json]`: random faults in batches of the scripted teacher, and whether anything was lost. */
 
 import { parseArgs } from 'node:util';
-import { runChaos } from './run-chaos.ts';
+import { isFault, KINDS } from './faults.ts';
+import { isWhole, runChaos } from './run-chaos.ts';
 
 const { values } = parseArgs({
   options: {
     faults: { type: 'string', default: '500' },
     seed: { type: 'string', default: '7' },
+    kind: { type: 'string', multiple: true, default: Object.keys(KINDS) },
     json: { type: 'boolean', default: false },
   },
 });
@@ -15,10 +17,23 @@ if (!Number.isInteger(faults) || faults < 1 || !Number.isInteger(seed)) {
   console.error('--faults and --seed are whole numbers, --faults at least 1');
   process.exit(2);
 }
-const report = await runChaos({ faults, seed }, (line) => console.error(line));
-console.log(values.json ? JSON.stringify(report) : report);
-const isWhole =
-  report.lost + report.doubled + report.commandsRerun + report.leaks === 0 &&
-  report.datasetEqual &&
-  report.repliesRebought <= report.repliesExplained;
-process.exitCode = isWhole ? 0 : 1;
+const unknown = values.kind.filter((name) => !isFault(name));
+if (unknown.length > 0) {
+  console.error(`no such kind: ${unknown.join(', ')}; there are ${Object.keys(KINDS).join(', ')}`);
+  process.exit(2);
+}
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
+}
+const run = await runChaos(
+  { faults, seed, kinds: values.kind.filter(isFault) },
+  (line) => console.error(line),
+  interrupted.signal,
+).catch((error: Error) => {
+  if (!interrupted.signal.aborted) throw error;
+  console.error(`${error.message}; what was started is removed`);
+  process.exit(130);
+});
+console.log(values.json ? JSON.stringify(run.report) : run);
+process.exitCode = isWhole(run) ? 0 : 1;

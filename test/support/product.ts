@@ -58,6 +58,8 @@ export interface Place {
   folder?: string;
   /** Where this process finds a path of the product's. */
   seenFromHere?: (path: string) => string;
+  /** As what process this one knows one of the product's. */
+  pidFromHere?: (pid: number) => number;
   /** Comes before each command, as to run it elsewhere. */
   wrap?: string[];
   env?: Record<string, string>;
@@ -99,7 +101,8 @@ export async function createProduct(place: Place = {}): Promise<Product> {
 
     pidOf(daemon) {
       const record = readFileSync(join(folder, `.twinpatch/${daemon}.json`), 'utf8');
-      return (JSON.parse(record) as { owner: { pid: number } }).owner.pid;
+      const { pid } = (JSON.parse(record) as { owner: { pid: number } }).owner;
+      return place.pidFromHere?.(pid) ?? pid;
     },
 
     async kill(daemon) {

@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import { openNamespaces } from './namespaces.ts';
 
 export interface SmallDisk {
+  /** Of the first process that sees it. */
+  pid: number;
   /** Comes before a command that is to see it. */
   wrap: string[];
   /** Where this process finds a path of such a command. */
@@ -19,17 +21,25 @@ export interface SmallDisk {
   close(): Promise<void>;
 }
 
-/** Mounts one over a folder, which is made where it is missing; `size` as mount takes it. */
-export async function mountSmallDisk(folder: string, size: string): Promise<SmallDisk> {
+/**
+ * Mounts one over a folder, which is made where it is missing; `size` as mount takes it. `more` are further namespaces that its
+ * processes have, as unshare is told.
+ */
+export async function mountSmallDisk(
+  folder: string,
+  size: string,
+  more: string[] = [],
+): Promise<SmallDisk> {
   mkdirSync(folder, { recursive: true });
   // What a process that is killed leaves in the shared memory is to go too.
   const mount = 'mount -t tmpfs -o size="$2" none "$1" && mount -t tmpfs none /dev/shm';
-  const { pid, close } = await openNamespaces(['--mount'], mount, [folder, size]);
+  const { pid, close } = await openNamespaces(['--mount', ...more], mount, [folder, size]);
   const seenFromHere = (path: string) => join(`/proc/${pid}/root`, path);
   const ballast = seenFromHere(join(folder, 'ballast'));
   const asRoot = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
   return {
-    wrap: ['nsenter', '--target', String(pid), '--mount', ...asRoot],
+    pid,
+    wrap: ['nsenter', '--target', String(pid), '--mount', ...more.filter(isEntered), ...asRoot],
     seenFromHere,
     async fill() {
       await promisify(execFile)('sh', ['-c', 'cat /dev/zero >"$1" 2>&- || true', 'sh', ballast]);
@@ -38,3 +48,8 @@ export async function mountSmallDisk(folder: string, size: string): Promise<Smal
     close,
   };
 }
+
+// --- internal ---
+
+/** Of what unshare is told, the kinds of namespaces that nsenter knows by the same name. */
+const isEntered = (option: string) => ['--net', '--pid'].includes(option);
