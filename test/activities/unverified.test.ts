@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { finishedSamples } from '../../client/finished-samples.ts';
+import { createFindLicence } from '../../client/licences.ts';
 import { setVerification } from '../../client/verify-batch.ts';
 import type { BatchConfig } from '../../domain/config.ts';
 import { runActivity } from '../support/activity-context.ts';
@@ -35,7 +36,11 @@ async function set(kinds: BatchConfig['verification']['kinds']): Promise<void> {
 async function kindsNow(): Promise<(Record<string, number> | undefined)[]> {
   const batch = (await stages.store.batches.get(BATCH)) ?? stages.batch;
   const kinds = [];
-  for await (const sample of finishedSamples(stages.store, batch)) {
+  for await (const sample of finishedSamples(
+    stages.store,
+    batch,
+    createFindLicence(stages.store),
+  )) {
     const verification = await sample.verification?.();
     kinds.push(
       verification?.produced &&
