@@ -89,10 +89,7 @@ export function toConversation(
   }
   const conversation = {
     system: heard(prompts.join('\n\n'), options).trim(),
-    tools: z
-      .array(z.json())
-      .parse(trajectory.tools)
-      .map((tool) => cleanJson(tool)),
+    tools: toolsSchema.parse(trajectory.tools).map((tool) => cleanJson(tool)),
     turns,
   };
   if (!isOrdered(conversation.turns)) return { lost: 'broken-turns' };
@@ -113,6 +110,8 @@ export function textsOf({ reasoning, text, calls }: Reply): string[] {
 }
 
 // --- internal ---
+
+const toolsSchema = z.array(z.json());
 
 type AssistantTurn = Extract<Turn, { role: 'assistant' }>;
 

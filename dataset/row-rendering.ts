@@ -5,11 +5,11 @@ import type { RowCheck } from './check.ts';
 import { textsOf, type Conversation } from './conversation.ts';
 import { DatasetError } from './folder.ts';
 import { formatOf } from './formats/formats.ts';
-import type { FormatName } from './formats/names.ts';
 import { findParts, toProbed } from './rendered.ts';
 import type { Row } from './row.ts';
 import { TemplateError, type Target, type TemplateInput } from './target.ts';
-import type { Json, JsonObject } from './text.ts';
+import { templateInputOf, toTemplateInput, type MessageForm } from './template-input.ts';
+import type { Json } from './text.ts';
 import { compareMarked, findTrained, type Span } from './trained-spans.ts';
 import { MAX_TOKENS } from './training.ts';
 
@@ -38,9 +38,7 @@ export interface RenderingReport {
 }
 
 /** How the rows of an export hold what a chat template is given. */
-export interface RowForm {
-  format: FormatName;
-  argumentsAs: 'object' | 'string';
+export interface RowForm extends MessageForm {
   fileType: 'jsonl' | 'parquet';
 }
 
@@ -67,10 +65,15 @@ export function createRenderingCheck(
   const check: RowCheck = (row, conversation) => {
     // Typed files hold arguments as text, which every configuration parses before it renders.
     const isText = form.fileType === 'parquet';
-    const { segments, problems } = renderRow(target, conversation, toInput(row as Row, isText), {
-      ...form,
-      ...(isText && { argumentsAs: 'object' }),
-    });
+    const { segments, problems } = renderRow(
+      target,
+      conversation,
+      toTemplateInput(row as Row, isText),
+      {
+        ...form,
+        ...(isText && { argumentsAs: 'object' }),
+      },
+    );
     if (problems.length > 0 && !report.isLossy) {
       report.isLossy = true;
       report.wouldWork = findOthers(target, conversation, form);
@@ -81,68 +84,21 @@ export function createRenderingCheck(
   return { check, report };
 }
 
-// --- internal ---
-
-const toolSchema = z.object({ function: z.object({ name: z.string() }) });
-
-type Form = Pick<RowForm, 'format' | 'argumentsAs'>;
-
-/** Every way of writing rows that a chat template renders. */
-const RENDERED: Form[] = [
-  { format: 'hermes', argumentsAs: 'object' },
-  { format: 'openai', argumentsAs: 'object' },
-  { format: 'openai', argumentsAs: 'string' },
-  { format: 'xml', argumentsAs: 'object' },
-];
-
-/** What trainers hand to the chat template: no key of ours, none that is null, tools where the row has them apart. */
-function toInput(row: Row, parseArguments: boolean): TemplateInput {
-  const messages = (row['messages'] as JsonObject[]).map(({ train: _train, ...message }) => {
-    const present = Object.entries(message).filter(([, value]) => value !== null);
-    return Object.fromEntries(
-      present.map(([key, value]) => [
-        key,
-        parseArguments && key === 'tool_calls' ? parseCalls(value as ToolCalls) : value,
-      ]),
-    );
-  });
-  const tools = row['tools'];
-  return { messages, tools: typeof tools === 'string' ? (JSON.parse(tools) as Json[]) : [] };
-}
-
-type ToolCalls = (JsonObject & { function: { name: string; arguments: Json } })[];
-
-function parseCalls(calls: ToolCalls): Json {
-  return calls.map(({ function: { name, arguments: given }, ...call }) => ({
-    ...call,
-    function: { name, arguments: typeof given === 'string' ? (JSON.parse(given) as Json) : given },
-  }));
-}
-
-/** The row of a conversation as `toInput` makes it of a row. */
-function inputOf(conversation: Conversation, { format, argumentsAs }: Form): TemplateInput {
-  const trajectory = { rolloutId: '', turns: [], tools: [] };
-  const origin = {
-    instance_id: '',
-    rollout: '',
-    recall: { exact: null, sera: null },
-    simulated: false,
-    provenance: {},
-  };
-  const row = formatOf(format, argumentsAs).render({ conversation, trajectory, origin });
-  return toInput(row, false);
-}
-
-function renderRow(
+/** The text a trainer makes of a row, what of it is trained, and what is lost. `input` is what the row gives the chat template. */
+export function renderRow(
   target: Target,
   conversation: Conversation,
   input: TemplateInput,
-  form: Form,
+  form: MessageForm,
 ): { segments: Omit<Segment, 'tokens'>[]; problems: string[] } {
   try {
     const text = target.render(input);
     const probed = toProbed(conversation);
-    const found = findParts(text, target.render(inputOf(probed.conversation, form)), probed);
+    const found = findParts(
+      text,
+      target.render(templateInputOf(probed.conversation, form)),
+      probed,
+    );
     const marked = toSpans(target.renderMarked(input), text);
     const compared = marked && compareMarked(marked, found.places, conversation);
     const trained =
@@ -164,6 +120,18 @@ function renderRow(
     return { segments: [], problems: [`the chat template refuses the row: ${error.message}`] };
   }
 }
+
+// --- internal ---
+
+const toolSchema = z.object({ function: z.object({ name: z.string() }) });
+
+/** Every way of writing rows that a chat template renders. */
+const RENDERED: MessageForm[] = [
+  { format: 'hermes', argumentsAs: 'object' },
+  { format: 'openai', argumentsAs: 'object' },
+  { format: 'openai', argumentsAs: 'string' },
+  { format: 'xml', argumentsAs: 'object' },
+];
 
 /** Tools that the row has apart, and the template does not tell the model of. */
 function findHiddenTools(text: string, tools: Json[]): string[] {
@@ -226,7 +194,8 @@ function findOthers(target: Target, conversation: Conversation, form: RowForm): 
     if (formatOf(format, argumentsAs).lossOf(conversation) !== undefined) return false;
     const other = { format, argumentsAs };
     return (
-      renderRow(target, conversation, inputOf(conversation, other), other).problems.length === 0
+      renderRow(target, conversation, templateInputOf(conversation, other), other).problems
+        .length === 0
     );
   }).map(({ format, argumentsAs }) =>
     argumentsAs === 'string' ? `--format ${format} --arguments string` : `--format ${format}`,

@@ -79,9 +79,16 @@ export function toOrigin(source: {
 
 /** A row's line in a JSONL file, without the line end. Equal rows give equal bytes. */
 export function renderLine(row: Row): string {
-  // Readers that split text at every line end Unicode knows would cut the row here.
-  return JSON.stringify(row).replace(
-    /[\u0085\u2028\u2029]/g,
-    (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return (
+    JSON.stringify(row)
+      // Readers that split text at every line end Unicode knows would cut the row here.
+      .replace(
+        /[\u0085\u2028\u2029]/g,
+        (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      )
+      // Readers type a column by its first values: files whose recalls are all 1 would hold integers, and fit no other.
+      .replace(/"recall":\{"exact":[^,{}]*,"sera":[^,{}]*\}/, (recall) =>
+        recall.replace(/:([01])(?=[,}])/g, ':$1.0'),
+      )
   );
 }

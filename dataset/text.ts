@@ -7,6 +7,7 @@ export type JsonObject = { [key: string]: Json };
 
 /** Text that every JSON reader and tokenizer takes: no NUL, no half of a surrogate pair. */
 export function cleanText(text: string): string {
+  if (text.isWellFormed() && !text.includes('\0')) return text;
   return text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
@@ -49,12 +50,14 @@ export function toSpacedJson(value: Json): string {
 
 /** A tokenizer turns these into control tokens wherever they stand: `<|im_end|>` and its like of every model family, and `own`. */
 export function hasControlTokens(text: string, own: string[] = []): boolean {
-  return CONTROL_TOKEN.test(text) || own.some((token) => text.includes(token));
+  return (
+    (text.includes('<') && CONTROL_TOKEN.test(text)) || own.some((token) => text.includes(token))
+  );
 }
 
 /** Tags that chat templates and parsers give a meaning: inside a message they would end or forge a call, a response, a thought. */
 export function hasChatTags(text: string): boolean {
-  return CHAT_TAG.test(text);
+  return text.includes('<') && CHAT_TAG.test(text);
 }
 
 /** The text with a space in every control token, `own` (longest first) included, so that it is none any more and still can be read. */

@@ -144,6 +144,13 @@ describe('a row', () => {
     expect(checkRow(row, formatOf('hermes'))).toEqual([]);
   });
 
+  test('has recalls that no reader takes for integers, and leaves what only looks like one', () => {
+    const turns = [...opening, call('bash', { command: '"recall":{"exact":1,"sera":1}' })];
+    const line = renderLine(rowOf('hermes', turns));
+    expect(line).toContain('"recall":{"exact":0.75,"sera":1.0}');
+    expect(JSON.parse(line)).toEqual(rowOf('hermes', turns));
+  });
+
   test('of hermes writes tools, thoughts, text and calls in the Hermes manner', () => {
     const row = rowOf('hermes', TWO_CALLS);
     expect(row['messages']).toMatchObject([
