@@ -5,6 +5,7 @@ import { Argument, Command } from '@commander-js/extra-typings';
 import { parseCount } from '../client/options.ts';
 import { renderTable } from '../client/table.ts';
 import { benchBatch } from './batch.ts';
+import { benchDataset } from './dataset.ts';
 import { benchFunctions } from './functions.ts';
 import { benchRecall } from './recall.ts';
 import { benchSandbox } from './sandbox.ts';
@@ -12,11 +13,21 @@ import { benchServer } from './server.ts';
 import { benchSteps } from './steps.ts';
 import { benchStore } from './store.ts';
 
-const NAMES = ['steps', 'sandbox', 'recall', 'functions', 'server', 'store', 'batch'] as const;
+const NAMES = [
+  'steps',
+  'sandbox',
+  'recall',
+  'functions',
+  'server',
+  'store',
+  'batch',
+  'dataset',
+] as const;
 
 const BATCH_SIZES = [500, 2000];
 const SERVER_SAMPLES = 100;
 const STORE_SAMPLES = 200_000;
+const DATASET_SAMPLES = 100_000;
 
 const program = new Command('bench')
   .description('Measures twinpatch, beside a peer in the same run wherever there is one.')
@@ -38,7 +49,7 @@ const program = new Command('bench')
   .option('--folder <path>', "functions: a folder (default: Python's own library)")
   .option(
     '--samples <n>',
-    `server: samples of each round (${SERVER_SAMPLES}); store: finished ones (${STORE_SAMPLES})`,
+    `server: samples of each round (${SERVER_SAMPLES}); store: finished ones (${STORE_SAMPLES}); dataset: long ones (${DATASET_SAMPLES})`,
     parseCount,
   )
   .option('--temporal <host:port>', 'server: one to measure beside the embedded ones')
@@ -86,6 +97,8 @@ function measure(name: (typeof NAMES)[number]): Promise<object[]> {
       );
     case 'store':
       return benchStore(options.samples ?? STORE_SAMPLES, interrupt.signal, note);
+    case 'dataset':
+      return benchDataset(options.samples ?? DATASET_SAMPLES, interrupt.signal, note);
   }
 }
 
