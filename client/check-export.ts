@@ -2,10 +2,13 @@
 
 import { checkDataset } from '../dataset/check.ts';
 import type { RenderingReport, RowForm } from '../dataset/row-rendering.ts';
+import type { CountTokens } from '../dataset/tokens.ts';
 
 export interface ExportCheck {
   /** Control tokens of the named tokenizer, which no row may hold. */
   ownTokens: string[];
+  /** Of the named tokenizer. */
+  countTokens: CountTokens | undefined;
   /** Problems of the rows in the folder, one line each; none where nothing was asked for. */
   run(directory: string): Promise<{ problems: string[]; rendering: RenderingReport | undefined }>;
 }
@@ -18,6 +21,7 @@ export async function prepareCheck(
   if (tokenizer === undefined) {
     return {
       ownTokens: [],
+      countTokens: undefined,
       run: async (directory) => ({
         problems: check === true ? (await checkDataset(directory)).map(renderProblem) : [],
         rendering: undefined,
@@ -30,6 +34,7 @@ export async function prepareCheck(
   const rendering = createRenderingCheck(target, form);
   return {
     ownTokens: target.controlTokens,
+    countTokens: (text) => target.encode(text).length,
     run: async (directory) => ({
       problems: (await checkDataset(directory, rendering.check)).map(renderProblem),
       rendering: rendering.report,

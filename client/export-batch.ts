@@ -45,6 +45,7 @@ export async function exportBatches(
     const manifest = await writeDataset(() => samplesOf(store, batches, findLicence), {
       ...write,
       conversation: { ...write.conversation, ownTokens: check.ownTokens },
+      views: { ...write.views, countTokens: check.countTokens ?? write.views.countTokens },
       directory,
       planned: planned.reduce((total, count) => total + count, 0),
       simulated: batches.some(({ simulated }) => simulated),

@@ -67,7 +67,7 @@ function failedCheck(problems: string[], rendering: RenderingReport | undefined)
   if (!rendering?.isLossy) return new CliError(EXIT.failed, failed);
   const next =
     rendering.wouldWork.length === 0
-      ? 'no format keeps all of it with this chat template; train with another template, such as ChatML with --format hermes'
+      ? "no format keeps all of it with this chat template; leave rows with refused replies out (--where 'untrained = 0'), or train with another template, such as ChatML with --format hermes"
       : `this chat template keeps all of it with ${rendering.wouldWork.join(', or with ')}`;
   return new CliError(EXIT.failed, `${failed}: ${next}`);
 }
