@@ -60,9 +60,13 @@ async function startOwner(leaseMs = 60_000): Promise<Owner> {
   };
 }
 
-async function startSandbox(rollout: string, epoch = 1) {
+function specOf(rollout: string, epoch: number) {
   const labels = { batch: 'b', sample: 's', rollout };
-  return sandboxes.start({ imageId, limits: LIMITS, epoch, labels }, new AbortController().signal);
+  return { imageId, limits: LIMITS, epoch, labels };
+}
+
+async function startSandbox(rollout: string, epoch = 1) {
+  return sandboxes.start(specOf(rollout, epoch), new AbortController().signal);
 }
 
 describe('a sandbox whose owner is killed', () => {
@@ -183,6 +187,13 @@ describe('a sandbox whose owner is killed', () => {
         Labels: toEngineLabels({ installation, role: 'rollout', rollout, epoch: '3' }),
       });
       await mute.start();
+      // Where the sandbox itself can't say whose it is, the lease does.
+      const outrun = sandboxes.start(
+        { ...specOf(rollout, 4), isNewest: async () => false },
+        new AbortController().signal,
+      );
+      await expect(outrun).rejects.toMatchObject(newer);
+      expect((await mute.inspect()).State.Running).toBe(true);
       const last = await startSandbox(rollout, 4);
       expect(await say(last)).toBe('mine\n');
       await last.close();
