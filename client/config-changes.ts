@@ -2,6 +2,7 @@
 
 import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
+import { redactCredentials } from '../repository/git.ts';
 import { modelIdOf, modelsOf } from '../domain/stage-key.ts';
 
 /** A key as it stands in twinpatch.yaml, with its values as text. */
@@ -28,6 +29,15 @@ export function compareConfigs(before: BatchConfig, after: BatchConfig): Changes
     free: changedKeys(split(before).free, split(after).free),
     moreSamples,
   };
+}
+
+/** What determines the samples of a configuration but their number, as a text that is the same for the same values. */
+export function pinnedValues(config: BatchConfig): string {
+  const { pinned } = split(config);
+  const { name: _, targets, repository, ...rest } = pinned;
+  const { samples: _samples, ...targeted } = targets;
+  const source = redactCredentials(repository.source);
+  return canonicalJson({ ...rest, targets: targeted, repository: { ...repository, source } });
 }
 
 export function renderChange({ key, from, to }: Change): string {

@@ -1,6 +1,8 @@
-/** What a batch may take: a band from published figures, not a promise. */
+/** What a batch may take: a band, not a promise. */
 
 import type { BatchConfig } from '../domain/config.ts';
+import { priceOf } from '../domain/price.ts';
+import type { History } from './history.ts';
 import { DEFAULT_WINDOW } from './window.ts';
 
 /** `[at least, at most]`. */
@@ -15,6 +17,8 @@ export interface Estimate {
   /** Null: no price is configured. */
   costUsd: Band | null;
   hours: Band;
+  /** Samples that give a row of rollout 2; null without samples to know it from. */
+  accepted: Band | null;
   /** What it is based on. */
   basis: string;
 }
@@ -26,38 +30,109 @@ const ROLLOUTS_PER_SAMPLE: Band = [2, 4];
 /** Our assumption for a reply and the command that follows. */
 const SECONDS_PER_CALL = 10;
 
-/** The band for a number of samples on one host. */
-export function estimate(samples: number, { teacher }: Pick<BatchConfig, 'teacher'>): Estimate {
+/** The band for a number of samples on one host: from samples of before where there are some, else from published figures. */
+export function estimate(
+  samples: number,
+  { teacher }: Pick<BatchConfig, 'teacher'>,
+  history?: History,
+): Estimate {
   const endpointCalls = teacher.endpoints.reduce((sum, each) => sum + each.maxConcurrency, 0);
-  const concurrency = Math.min(samples, DEFAULT_WINDOW, endpointCalls || DEFAULT_WINDOW);
+  const atOnce = Math.min(samples, DEFAULT_WINDOW, endpointCalls || DEFAULT_WINDOW);
+  const { perSample, basis } = history === undefined ? published(teacher) : measured(history);
+  const price = teacher.price ?? teacher.endpoints[0]?.price;
+  const band = (of: (taken: Taken) => number): Band => [
+    of(perSample[0]) * samples,
+    of(perSample[1]) * samples,
+  ];
+  const rounded = ([low, high]: Band): Band => [Math.round(low), Math.round(high)];
+  return {
+    rollouts: rounded(band(({ rollouts }) => rollouts)),
+    inputTokens: rounded(band((taken) => taken.freshInput + taken.cachedInput)),
+    cachedInputTokens: rounded(band(({ cachedInput }) => cachedInput)),
+    outputTokens: rounded(band(({ output }) => output)),
+    costUsd:
+      price === undefined
+        ? null
+        : band(({ freshInput, cachedInput, output }) =>
+            priceOf(
+              {
+                inputTokens: freshInput + cachedInput,
+                cachedInputTokens: cachedInput,
+                outputTokens: output,
+                reasoningTokens: 0,
+              },
+              price,
+            ),
+          ),
+    hours: band(({ seconds }) => seconds / atOnce / 3600),
+    accepted: history === undefined ? null : acceptedBand(samples, history),
+    basis: `${basis}; ${atOnce} samples at once`,
+  };
+}
+
+// --- internal ---
+
+/** By a sample. */
+interface Taken {
+  rollouts: number;
+  freshInput: number;
+  cachedInput: number;
+  output: number;
+  seconds: number;
+}
+
+interface PerSample {
+  perSample: [low: Taken, high: Taken];
+  basis: string;
+}
+
+function published({ scripted }: BatchConfig['teacher']): PerSample {
   const { calls, freshInput, cachedInput, output } = PER_ROLLOUT;
   const secondsPerCall =
-    teacher.scripted === undefined ? SECONDS_PER_CALL : teacher.scripted.latencyMs / 1000 + 0.1;
-  const scale = (perRollout: number): Band => [
-    Math.round(samples * ROLLOUTS_PER_SAMPLE[0] * perRollout),
-    Math.round(samples * ROLLOUTS_PER_SAMPLE[1] * perRollout),
-  ];
-  const price = teacher.price ?? teacher.endpoints[0]?.price;
-  const usdPerRollout =
-    price &&
-    (freshInput * price.input +
-      cachedInput * (price.cachedInput ?? price.input) +
-      output * price.output) /
-      1e6;
-  const hours = (rollouts: number) => (rollouts * calls * secondsPerCall) / concurrency / 3600;
+    scripted === undefined ? SECONDS_PER_CALL : scripted.latencyMs / 1000 + 0.1;
+  const seconds = calls * secondsPerCall;
+  const rollout: Taken = { rollouts: 1, freshInput, cachedInput, output, seconds };
+  const [low, high] = ROLLOUTS_PER_SAMPLE;
   return {
-    rollouts: scale(1),
-    inputTokens: scale(freshInput + cachedInput),
-    cachedInputTokens: scale(cachedInput),
-    outputTokens: scale(output),
-    costUsd:
-      usdPerRollout === undefined
-        ? null
-        : [
-            samples * ROLLOUTS_PER_SAMPLE[0] * usdPerRollout,
-            samples * ROLLOUTS_PER_SAMPLE[1] * usdPerRollout,
-          ],
-    hours: [hours(scale(1)[0]), hours(scale(1)[1])],
-    basis: `${ROLLOUTS_PER_SAMPLE.join(' to ')} rollouts a sample; per rollout ${calls} calls of ${secondsPerCall} s, ${freshInput / 1000}k new and ${cachedInput / 1000}k cached input tokens, ${output / 1000}k output tokens; ${concurrency} samples at once`,
+    perSample: [scale(rollout, low), scale(rollout, high)],
+    basis: `${low} to ${high} rollouts a sample; per rollout ${calls} calls of ${secondsPerCall} s, ${freshInput / 1000}k new and ${cachedInput / 1000}k cached input tokens, ${output / 1000}k output tokens`,
+  };
+}
+
+function measured({ samples, source, mean }: History): PerSample {
+  const factor = uncertainty(samples);
+  const { rollouts, seconds, usage } = mean;
+  const taken: Taken = {
+    rollouts,
+    freshInput: usage.inputTokens - usage.cachedInputTokens,
+    cachedInput: usage.cachedInputTokens,
+    output: usage.outputTokens,
+    seconds,
+  };
+  return {
+    perSample: [scale(taken, 1 / factor), scale(taken, factor)],
+    basis: `${samples} ${samples === 1 ? 'sample' : 'samples'} of ${source}: ${rollouts.toFixed(1)} rollouts of ${(seconds / rollouts).toFixed(0)} s a sample; within a factor of ${factor.toFixed(2)}`,
+  };
+}
+
+/** What samples take differs about as much as their mean; that of n differs by the root of n less, and two of that is on either side. */
+function uncertainty(samples: number): number {
+  return 1 + 1 / Math.sqrt(samples);
+}
+
+function acceptedBand(samples: number, { samples: known, mean }: History): Band {
+  const factor = uncertainty(known);
+  const expected = samples * mean.accepted;
+  return [Math.round(expected / factor), Math.round(Math.min(samples, expected * factor))];
+}
+
+function scale(taken: Taken, factor: number): Taken {
+  const { rollouts, freshInput, cachedInput, output, seconds } = taken;
+  return {
+    rollouts: rollouts * factor,
+    freshInput: freshInput * factor,
+    cachedInput: cachedInput * factor,
+    output: output * factor,
+    seconds: seconds * factor,
   };
 }

@@ -23,6 +23,7 @@ import { registerVerify } from './commands/verify.ts';
 import { registerFunctions } from './commands/functions.ts';
 import { registerInit } from './commands/init.ts';
 import { registerPlan } from './commands/plan.ts';
+import { registerPreview } from './commands/preview.ts';
 import { registerRecall } from './commands/recall.ts';
 import type { Io } from './output.ts';
 import { packageVersion } from './package-root.ts';
@@ -34,6 +35,7 @@ const REGISTRATIONS: ((program: Command, io: Io) => void)[] = [
   registerDoctor,
   registerFunctions,
   registerPlan,
+  registerPreview,
   registerRun,
   registerStatus,
   registerPause,
@@ -75,6 +77,7 @@ export function createProgram(io: Io): Command {
 Examples:
   $ twinpatch init ~/code/project    write twinpatch.yaml after looking at a repository
   $ twinpatch plan                   what a batch would hold and cost; nothing is spent
+  $ twinpatch preview                one real sample end to end, shown
   $ twinpatch functions --json       every function, and why it is left out
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 budget reached, 130 interrupted.`,

@@ -1,6 +1,7 @@
 /** What commands about existing batches start from: the store, the batch they mean, the server where one runs. */
 
 import type { Client } from '@temporalio/client';
+import { isPreview } from '../domain/ids.ts';
 import { type BatchRecord, type Store, StoreMissing } from '../domain/store.ts';
 import { openStore } from '../store/open.ts';
 import { CliError, EXIT } from './errors.ts';
@@ -42,10 +43,10 @@ export async function openSession(
   }
 }
 
-/** The batch of that name; without one, the only batch of the store. Throws CliError. */
+/** The batch of that name; without one, the only batch of the store that is no preview, or its only preview. Throws CliError. */
 export async function requireBatch(store: Store, name: string | undefined): Promise<BatchRecord> {
   const names = await store.batches.list();
-  const chosen = name ?? (names.length === 1 ? names[0] : undefined);
+  const chosen = name ?? onlyOne(names.filter((each) => !isPreview(each))) ?? onlyOne(names);
   const batch = chosen === undefined ? undefined : await store.batches.get(chosen);
   if (batch !== undefined) return batch;
   const known = names.length === 0 ? 'it has none' : `it has ${names.slice(0, 10).join(', ')}`;
@@ -87,6 +88,10 @@ export async function clientIfRunning(
 }
 
 // --- internal ---
+
+function onlyOne(names: string[]): string | undefined {
+  return names.length === 1 ? names[0] : undefined;
+}
 
 function noServer(): CliError {
   return new CliError(EXIT.failed, 'no Temporal server runs for this store', {

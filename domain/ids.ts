@@ -85,6 +85,15 @@ export function sampleIndex(key: string): number {
 /** A batch id is its name: lower-case letters, digits, dots, dashes and underscores, at most 64. */
 export const BATCH_NAME_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
+/** Name of a preview of a batch; `contentHash` is of the values that determine its samples. */
+export function previewName(name: string, contentHash: string): string {
+  return `${name.slice(0, 48)}-preview-${contentHash.slice(0, 6)}`;
+}
+
+export function isPreview(batchId: string): boolean {
+  return /-preview-[0-9a-f]{6}$/.test(batchId);
+}
+
 /** JSON with sorted keys and without undefined: equal values give equal bytes. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>

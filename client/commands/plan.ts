@@ -1,8 +1,9 @@
 /** `twinpatch plan`: what a batch would hold and take; nothing is spent, nothing is stored. */
 
 import type { Command } from '@commander-js/extra-typings';
+import type { BatchConfig } from '../../domain/config.ts';
 import type { Sample } from '../../domain/sample.ts';
-import type { Band, Estimate } from '../estimate.ts';
+import type { Estimate } from '../estimate.ts';
 import { collect, parseCount } from '../options.ts';
 import { note, print, printJson, sanitizeLine, write, type Io } from '../output.ts';
 
@@ -11,7 +12,7 @@ export function registerPlan(program: Command, io: Io): void {
     .command('plan')
     .summary('counts, tokens, time and cost of a batch; nothing is spent')
     .description(
-      'Plans the batch of twinpatch.yaml and shows what it would hold, with an estimate of tokens, time and cost. Nothing is spent or stored.',
+      'Plans the batch of twinpatch.yaml and shows what it would hold, with an estimate of tokens, time and cost: from previews or other samples of the store where there are some. Nothing is spent or stored.',
     )
     .option('-n, --samples <count>', 'instead of targets.samples', parseCount)
     .option('--json', 'print one JSON object')
@@ -26,8 +27,8 @@ Examples:
   $ twinpatch plan --set targets.minLines=8 --json
 
 JSON: {name, repository, commits, functions: {found, eligible, reasons}, samples, rounds, directories, languages,
-estimate: {rollouts, inputTokens, cachedInputTokens, outputTokens, costUsd, hours, basis}}; bands are [low, high],
-costUsd is null without a price.`,
+estimate: {rollouts, inputTokens, cachedInputTokens, outputTokens, costUsd, hours, accepted, basis}}; bands are [low,
+high], costUsd is null without a price, accepted without samples that have ended before.`,
     )
     .action(async (options) => {
       const plan = await makePlan(options, io);
@@ -98,11 +99,28 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
     rounds: Math.ceil(samples.length / eligible.size),
     directories: countBy(samples, ({ target }) => folderOf(target.file)),
     languages: countBy(samples, ({ target }) => target.language),
-    estimate: estimate(samples.length, config),
+    estimate: estimate(samples.length, config, await historyOf(config, source.label, io)),
   };
 }
 
+/** Undefined where there is no store, or none that answers. */
+async function historyOf(config: BatchConfig, repository: string, io: Io) {
+  const { StoreMissing, StoreUnavailable } = await import('../../domain/store.ts');
+  const { openStore } = await import('../../store/open.ts');
+  const { readHistory } = await import('../history.ts');
+  try {
+    const store = await openStore(config.store, { make: false });
+    return await readHistory(store, config, repository);
+  } catch (error) {
+    if (error instanceof StoreMissing) return undefined;
+    if (!(error instanceof StoreUnavailable)) throw error;
+    await note(io, `${error.message}: the estimate is made without what it holds`);
+    return undefined;
+  }
+}
+
 async function show(plan: Plan, io: Io) {
+  const { renderEstimate } = await import('../render-estimate.ts');
   const { renderTable } = await import('../table.ts');
   const view = { stream: io.stdout, env: io.env };
   const { functions, estimate } = plan;
@@ -128,24 +146,6 @@ async function show(plan: Plan, io: Io) {
   const languages = Object.entries(plan.languages);
   await write(io.stdout, `\n${renderTable(['language', 'samples'], languages, view)}`);
   await print(io, '\nEstimate, not a promise:');
-  const cost = estimate.costUsd && band(estimate.costUsd, (usd) => `$${usd.toFixed(2)}`);
-  for (const [name = '', value = ''] of [
-    ['input tokens', `${band(estimate.inputTokens, tokens)}, most of them cached`],
-    ['output tokens', band(estimate.outputTokens, tokens)],
-    ['time', `${band(estimate.hours, (hours) => hours.toFixed(1))} hours`],
-    ['cost', cost ?? 'unpriced: set teacher.price'],
-    ['basis', estimate.basis],
-  ]) {
-    await print(io, `${name.padEnd(14)}${value}`);
-  }
-  await note(io, '\nnext: twinpatch run');
-}
-
-function band([low, high]: Band, render: (value: number) => string): string {
-  return `${render(low)} to ${render(high)}`;
-}
-
-function tokens(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
-  return count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : `${Math.round(count / 1000)}k`;
+  for (const line of renderEstimate(estimate)) await print(io, line);
+  await note(io, '\nnext: twinpatch preview, or twinpatch run');
 }

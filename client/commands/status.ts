@@ -23,11 +23,14 @@ export function registerStatus(program: Command, io: Io): void {
     .action(async (name, options) => {
       const { isFinished, readBatchState } = await import('../batch-state.ts');
       const { readYield } = await import('../yield.ts');
+      const { isPreview } = await import('../../domain/ids.ts');
       const { clientIfRunning, openSession, requireBatch, requireClient } =
         await import('../session.ts');
       const { store, workspace } = await openSession(io, options);
       const names = await store.batches.list();
-      if (name === undefined && names.length !== 1 && options.rebuild !== true) {
+      const batches = names.filter((each) => !isPreview(each));
+      const isList = batches.length > 1 || (batches.length === 0 && names.length !== 1);
+      if (name === undefined && isList && options.rebuild !== true) {
         const { client, trouble } = await clientIfRunning(workspace, options);
         const states = [];
         for (const each of names)

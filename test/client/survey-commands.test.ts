@@ -1,9 +1,14 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Estimate } from '../../client/estimate.ts';
 import { loadConfig } from '../../client/load-config.ts';
 import { nameFrom } from '../../client/starter-config.ts';
+import type { BatchRecord } from '../../domain/store.ts';
+import { openStore } from '../../store/open.ts';
+import { toBatch, toEnd, toSample } from '../support/batch-fixture.ts';
 import { runCli } from '../support/cli.ts';
+import { toRolloutResult } from '../support/fake-results.ts';
 import { createFolder, PYTHON_FILES } from '../support/repository-folder.ts';
 
 let project: Awaited<ReturnType<typeof createFolder>>;
@@ -263,6 +268,59 @@ describe('plan', () => {
       basis         2 to 4 rollouts a sample; per rollout 35 calls of 10 s, 24k new and 750k cached input tokens, 7.7k output tokens; 5 samples at once
       "
     `);
+  });
+
+  it('estimates from samples that have ended before, the nearer ones first', async () => {
+    await configure('  price: { input: 1, cachedInput: 0.1, output: 2 }\n');
+    const { config } = await loadConfig({ cwd: project.folder, sets: [] });
+    const store = await openStore(config.store);
+    const ended = async (batch: BatchRecord, samples: number, million: number) => {
+      await store.batches.put(batch);
+      for (let index = 0; index < samples; index += 1) {
+        const key = toSample(index).key;
+        const name = 'rollout-1.1-aa';
+        const rollout = { ...toRolloutResult('rollout-1.1', 'r'), wallMs: 600_000 };
+        await store.ledger.put({ batchId: batch.id, sampleKey: key, name }, rollout);
+        const usage = {
+          inputTokens: million * 1e6,
+          cachedInputTokens: million * 0.8e6,
+          outputTokens: million * 1e5,
+          reasoningTokens: 0,
+        };
+        const isVerified = index === 0;
+        await store.ends.record(
+          batch.id,
+          toEnd(key, {
+            spent: { usage, costUsd: null },
+            results: { 'rollout-1': name },
+            ...(isVerified
+              ? { recall: { exact: 0.9, sera: 0.9 } }
+              : { verdict: { kind: 'unverifiable', reason: 'self-check' } }),
+          }),
+        );
+      }
+    };
+    const estimateOf = async () =>
+      (JSON.parse((await plan('-n', '100', '--json')).stdout) as { estimate: Estimate }).estimate;
+    const teacher = { endpoints: [{ baseUrl: 'http://elsewhere/v1', model: 'm' }] };
+    await ended(toBatch('far', store.id, { teacher }), 1, 4);
+    await ended(toBatch('simulated', store.id), 1, 9);
+    expect(await estimateOf()).toMatchObject({
+      inputTokens: [200e6, 800e6],
+      accepted: [50, 100],
+      basis: expect.stringMatching(/^1 sample of far \(the same model\): 1\.0 rollouts of 600 s/),
+    });
+    const preview = { ...toBatch('p', store.id), id: 'kit-preview-0a1b2c', config };
+    await ended(preview, 4, 2);
+    const estimate = await estimateOf();
+    // A factor of 1.5: 4 samples. Each costs 0.4 + 0.16 + 0.4 USD.
+    expect(estimate.costUsd?.[0]).toBeCloseTo(96 / 1.5);
+    expect(estimate.costUsd?.[1]).toBeCloseTo(96 * 1.5);
+    expect(estimate.hours[1]).toBeCloseTo((100 * 600 * 1.5) / 32 / 3600);
+    expect(estimate.accepted).toEqual([17, 38]);
+    expect((await plan()).stdout).toContain(
+      '4 samples of the preview of the same configuration: 1.0 rollouts of 600 s a sample; within a factor of 1.50',
+    );
   });
 
   it('says why nothing can be planned', async () => {

@@ -6,6 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchState } from '../../client/batch-state.ts';
+import type { Preview } from '../../client/preview.ts';
 import type { SampleView } from '../../client/sample-view.ts';
 import type { BatchConfigInput } from '../../domain/config.ts';
 import { batchWorkflowId } from '../../domain/ids.ts';
@@ -163,6 +164,19 @@ describe('control over batches', () => {
         hours: expect.any(Number),
       },
     });
+  });
+
+  it('preview runs a sample to its end and shows it, once, with what the batch would take', async () => {
+    const shown = await done('preview');
+    expect(shown).toMatch(/^short-preview-[0-9a-f]{6}\/000000-/);
+    expect(shown).toContain('--- rollout 1: submitted');
+    expect(shown).toContain('3 samples of short, by estimate:\ninput tokens');
+    const twice = JSON.parse(await done('preview', '--json')) as Preview;
+    expect(shown).toContain(`this preview: ${twice.state.spent.calls} calls,`);
+    expect(twice.samples).toHaveLength(1);
+    expect(twice.estimate.basis).toMatch(/^\d samples? of the /);
+    // It does not stand in the way of the batch itself.
+    expect(await done('status')).toMatch(/^batch +state/);
   });
 
   it('tune lets a batch that had reached its cap go on, with another window and other slots', async () => {
