@@ -14,6 +14,7 @@ import { CliError, EXIT } from './errors.ts';
 import { finishedSamples, publicName } from './finished-samples.ts';
 import { FunctionCounts } from './function-counts.ts';
 import { createFindLicence } from './licences.ts';
+import { type PaidStats, readPaid } from './paid-stats.ts';
 import type { SelectionOptions } from './selection-options.ts';
 import { toSurveyOptions } from './survey-options.ts';
 import { samplesWithEnds } from './yield.ts';
@@ -39,6 +40,7 @@ export interface BatchStats extends Omit<WeighedRows, 'rows' | 'simulated'> {
   recall: Record<RecallMode, { atLeast: Record<string, number>; undefined: number }>;
   /** Over all batches. */
   spent: BatchSummary['spent'];
+  paid: PaidStats;
   /** USD; null where unpriced, and without rows. */
   costPerRowUsd: number | null;
 }
@@ -88,6 +90,7 @@ export async function readStats(
     ...weighed,
     recall,
     spent,
+    paid: await readPaid(store, batches, options.minRecall),
     costPerRowUsd: spent.costUsd === null || rows.length === 0 ? null : spent.costUsd / rows.length,
   };
 }

@@ -5,6 +5,7 @@ import { KINDS } from '../dataset/select.ts';
 import { RECALL_MODES } from '../domain/recall.ts';
 import type { BatchStats } from './batch-stats.ts';
 import type { Io } from './output.ts';
+import type { PaidPart } from './paid-stats.ts';
 import { renderViews } from './render-views.ts';
 import { renderTable } from './table.ts';
 
@@ -30,6 +31,9 @@ export function renderStats(stats: BatchStats, { stdout: stream, env }: Io): str
     ...(t1.rows + t2.rows === 0
       ? []
       : [table(['these rows with', 'T1', 'T2', 'lost'], filters.map(toFilterRow))]),
+    ...(stats.spent.calls === 0
+      ? []
+      : [table(['paid', 'calls', 'tokens', 'USD'], paidRows(stats))]),
     renderCost(stats),
   ];
   return parts.join('\n');
@@ -81,6 +85,26 @@ function toFilterRow(counts: ViewCounts): (string | number)[] {
   );
   const lost = Math.round((100 * (before! - after!)) / before!);
   return [counts.view, counts.t1.out, counts.t2.out, `${lost} %`];
+}
+
+function paidRows({ paid }: BatchStats): (string | number)[][] {
+  const { stages, useful, underWay, wasted } = paid;
+  const toRow = ([name, part]: [string, PaidPart]) => [
+    name,
+    part.calls,
+    part.inputTokens + part.outputTokens,
+    part.costUsd?.toFixed(4) ?? 'unpriced',
+  ];
+  const parts: [string, PaidPart][] = [
+    ...Object.entries(stages),
+    ['of these: for rows', useful],
+    ['for samples under way', underWay],
+    ...Object.entries(wasted).map(([reason, part]): [string, PaidPart] => [
+      `lost: ${reason}`,
+      part,
+    ]),
+  ];
+  return parts.filter(([, { calls }]) => calls > 0).map(toRow);
 }
 
 function renderCost({ spent, costPerRowUsd, simulated }: BatchStats): string {

@@ -1,4 +1,4 @@
-/** Where the money of a batch went: by stage, and what of it gives no row, by its reason. */
+/** Where the money of batches went: by stage, and what of it gives no row, by its reason. */
 
 import { renderVerdict } from './outcome.ts';
 import type { SampleEnd, Stage } from './sample.ts';
@@ -27,7 +27,12 @@ export interface SpendSummary {
 }
 
 /** How a sample ended, as far as it says what its calls were good for. */
-export type EndOfSpend = Pick<SampleEnd, 'key' | 'generation' | 'verdict' | 'recall' | 'attempt'>;
+export interface EndOfSpend extends Pick<
+  SampleEnd,
+  'key' | 'generation' | 'verdict' | 'recall' | 'attempt'
+> {
+  batch: string;
+}
 
 /**
  * Adds up every line, in any order; rollouts 2 with an exact recall of less than `minRecall` count as wasted. Keeps some bytes for each
@@ -38,7 +43,7 @@ export async function summarizeSpend(
   ends: Iterable<EndOfSpend>,
   minRecall: number,
 ): Promise<SpendSummary> {
-  const endOf = new Map([...ends].map((end) => [end.key, end]));
+  const endOf = new Map([...ends].map((end) => [`${end.batch}/${end.key}`, end]));
   const all = nothing();
   const stages = new Map<Stage, SpendPart>();
   const fates = new Map<string, SpendPart>();
@@ -46,7 +51,7 @@ export async function summarizeSpend(
   for await (const line of lines) {
     const fate = isRepeated(line)
       ? 'bought again'
-      : fateOf(line, endOf.get(line.sample), minRecall);
+      : fateOf(line, endOf.get(`${line.batch}/${line.sample}`), minRecall);
     for (const part of [all, partOf(stages, line.stage), partOf(fates, fate)]) add(part, line);
   }
   const useful = fates.get(USEFUL) ?? nothing();

@@ -94,7 +94,11 @@ export function addTotals(a: SpendTotal, b: SpendTotal): SpendTotal {
 }
 
 /** USD; null where no call has a known cost. */
-export function knownCost({ calls, unpricedCalls, costUsd }: SpendTotal): number | null {
+export function knownCost({
+  calls,
+  unpricedCalls,
+  costUsd,
+}: Pick<SpendTotal, 'calls' | 'unpricedCalls' | 'costUsd'>): number | null {
   return calls > 0 && calls === unpricedCalls ? null : costUsd;
 }
 

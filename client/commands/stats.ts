@@ -24,7 +24,7 @@ Examples:
   $ twinpatch stats headers cookies --min-recall 1 --where "patchLines <= 40"
   $ twinpatch stats headers --json
 
-JSON: {batches, simulated, functions, samples, recall, t1, t2, views, filters, spent, costPerRowUsd}; see docs/cli.md.`,
+JSON: {batches, simulated, functions, samples, recall, t1, t2, views, filters, spent, paid, costPerRowUsd}; see docs/cli.md.`,
     )
     .action(async (names, options) => {
       const { openSession, requireBatches } = await import('../session.ts');

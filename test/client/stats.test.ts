@@ -86,7 +86,13 @@ beforeAll(async () => {
     );
     await store.ends.record('b', toEnd(key, { ...end, results }));
   }
-  await store.spend.record('b', toSpendLine(1.5, `b/${samples[0]!.key}/rollout-1.1`));
+  for (const [costUsd, index, stage] of [
+    [1, 0, 'rollout-1.1'],
+    [0.375, 1, 'rollout-2.1'],
+    [0.125, 2, 'rollout-1.1'],
+  ] as const) {
+    await store.spend.record('b', toSpendLine(costUsd, `b/${samples[index]!.key}/${stage}`));
+  }
   await store.close();
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -126,7 +132,15 @@ describe('stats', () => {
       t1: { rows: 2, replies: 4, trained: 4, lost: { 'self-check': 1, 'not-final': 1 } },
       t2: { rows: 1, lost: { 'below-min-recall': 1, 'not-verified': 1, 'not-final': 1 } },
       views: [],
-      spent: { calls: 1, costUsd: 1.5 },
+      spent: { calls: 3, costUsd: 1.5 },
+      paid: {
+        stages: { 'rollout-1': { calls: 2, costUsd: 1.125 }, 'rollout-2': { costUsd: 0.375 } },
+        useful: { calls: 1, inputTokens: 100, outputTokens: 10, costUsd: 1 },
+        wasted: {
+          'recall < 0.5': { costUsd: 0.375 },
+          'unverifiable:self-check': { costUsd: 0.125 },
+        },
+      },
       costPerRowUsd: 0.5,
     });
   });
@@ -211,7 +225,14 @@ describe('stats', () => {
       --max-per-function 1                 1   1  33 %
       --max-per-file 10                    2   1  0 %
 
-      1 calls, $1.50, $0.5000 a row, lost and rejected work included
+      paid                           calls  tokens  USD
+      rollout-1                          2     220  1.1250
+      rollout-2                          1     110  0.3750
+      of these: for rows                 1     110  1.0000
+      lost: recall < 0.5                 1     110  0.3750
+      lost: unverifiable:self-check      1     110  0.1250
+
+      3 calls, $1.50, $0.5000 a row, lost and rejected work included
       "
     `);
   });

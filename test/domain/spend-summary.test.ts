@@ -11,6 +11,7 @@ const line = (index: number, name: string, step = 1, costUsd: number | null = 1)
   return toSpendLine(costUsd, scope, { call, durationMs: 1000 });
 };
 const verified = (index: number, recall: number, more: Partial<EndOfSpend> = {}): EndOfSpend => ({
+  batch: 'b',
   key: key(index),
   generation: 1,
   verdict: { kind: 'verified' },
@@ -59,9 +60,14 @@ test('what was paid for rows is useful, for samples without a verdict is under w
   ];
   const ends: EndOfSpend[] = [
     verified(1, 0.8),
-    { key: key(3), generation: 1, verdict: { kind: 'unverifiable', reason: 'self-check' } },
+    {
+      batch: 'b',
+      key: key(3),
+      generation: 1,
+      verdict: { kind: 'unverifiable', reason: 'self-check' },
+    },
     verified(4, 0.8, { attempt: 2 }),
-    { key: key(5), generation: 1, verdict: { kind: 'held', class: 'budget' } },
+    { batch: 'b', key: key(5), generation: 1, verdict: { kind: 'held', class: 'budget' } },
   ];
   expect(await costsOf(lines, ends)).toEqual({
     useful: 3,
