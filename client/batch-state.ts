@@ -11,8 +11,9 @@ import { type CapName, capsOf, reachedCap } from '../domain/budget.ts';
 import { hasPrices } from '../domain/price.ts';
 import type { Waiting } from '../domain/sample.ts';
 import { hoursWorked, knownCost, type SpendTotal } from '../domain/spend.ts';
-import type { BatchRecord, Store, Tuning } from '../domain/store.ts';
+import type { BatchRecord, EndpointPulse, Store, Tuning } from '../domain/store.ts';
 import { type BatchProgress, progressQuery } from '../workflows/messages.ts';
+import { project, type Projection } from './projection.ts';
 import { readYield, type Yield } from './yield.ts';
 
 /** Samples asked for what they wait for: enough to see the cause. */
@@ -64,6 +65,9 @@ export interface BatchState extends Yield {
     costUsd: number | null;
     hours: number;
   };
+  projected: Projection;
+  /** What is done at each endpoint just now, by all workers. */
+  endpoints: EndpointPulse[];
 }
 
 /** Without a client, what the store knows. */
@@ -72,13 +76,15 @@ export async function readBatchState(
   batch: BatchRecord,
   client: Client | undefined,
 ): Promise<BatchState> {
-  const [yielded, total, tuning, progress] = await Promise.all([
+  const [yielded, total, tuning, endpoints, progress] = await Promise.all([
     readYield(store, batch.id),
     store.spend.total(batch.id),
     store.tunings.read(batch.id),
+    store.pulses.now(batch.id),
     client && readProgress(client, batch.id),
   ]);
   const live = typeof progress === 'object' ? progress.live : [];
+  const spent = spentOf(batch, total);
   return {
     batch: batch.id,
     repository: batch.repository,
@@ -95,7 +101,9 @@ export async function readBatchState(
     stages:
       client === undefined || progress === undefined ? {} : await countStages(client, batch.id),
     waiting: client === undefined ? [] : await readWaiting(client, batch.id, live),
-    spent: spentOf(batch, total),
+    spent,
+    projected: project({ ...yielded, live: live.length }, spent),
+    endpoints,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The progress of a batch as text: a headline, then one line per fact. Pure. */
 
 import type { CapName } from '../domain/budget.ts';
+import type { EndpointPulse } from '../domain/store.ts';
 import { STAGES } from '../domain/sample.ts';
 import type { BatchState } from './batch-state.ts';
 import { ACCEPTED_RECALL } from './yield.ts';
@@ -25,8 +26,11 @@ export function renderProgress(state: BatchState, elapsedMs: number): string {
   });
   if (stages.length > 0) lines.push(`under way: ${stages.join(', ')}`);
   lines.push(renderSpent(state));
+  const projected = renderProjected(state);
+  if (projected !== '') lines.push(`projected: ${projected}`);
   const budget = renderBudget(state);
   if (budget !== '') lines.push(`budget: ${budget}`);
+  for (const pulse of state.endpoints) lines.push(renderPulse(pulse));
   const tuned = renderTuned(state.tuned);
   if (tuned !== '') lines.push(`tuned: ${tuned}`);
   if (state.phase === 'no worker') lines.push('no worker answers; next: twinpatch up');
@@ -64,6 +68,31 @@ export function renderSpent({ spent, simulated }: BatchState): string {
       ? 'unpriced'
       : `$${costUsd.toFixed(2)}${unpricedCalls > 0 ? ` (${unpricedCalls} calls unpriced)` : ''}`;
   return `${calls} calls, tokens ${short(inputTokens)} in (${short(cachedInputTokens)} cached) / ${short(outputTokens)} out, ${cost}`;
+}
+
+/** `$12.40 in all, 3.2 hours more, $0.41 per accepted row`; what is not known is left out. */
+export function renderProjected({ projected, simulated, unfinished }: BatchState): string {
+  const { costUsd, hoursLeft, perAcceptedUsd } = projected;
+  const isPriced = !simulated;
+  return [
+    ...(costUsd === null || unfinished === 0 || !isPriced ? [] : [`$${costUsd.toFixed(2)} in all`]),
+    ...(hoursLeft === null || unfinished === 0 ? [] : [`${hoursLeft.toFixed(1)} hours more`]),
+    ...(perAcceptedUsd === null || !isPriced
+      ? []
+      : [`$${perAcceptedUsd.toFixed(2)} per accepted row`]),
+  ].join(', ');
+}
+
+/** `host:8000 (glm): 12 calls under way, tokens/s 3.1k in / 340 out`. */
+export function renderPulse({
+  endpoint,
+  model,
+  callsUnderWay,
+  inputTokensPerSecond,
+  outputTokensPerSecond,
+}: EndpointPulse): string {
+  const [input, output] = [inputTokensPerSecond, outputTokensPerSecond].map(Math.round);
+  return `${endpoint} (${model}): ${callsUnderWay} calls under way, tokens/s ${short(input ?? 0)} in / ${short(output ?? 0)} out`;
 }
 
 /** `$3.20 of $25.00, 0.4 of 8 hours`: what is used up of the caps that there are. */

@@ -208,6 +208,22 @@ export interface SpendLedger {
   lines(batchId: string): AsyncIterable<SpendLine>;
 }
 
+/** What is done at an endpoint of a batch just now. */
+export interface EndpointPulse {
+  endpoint: string;
+  model: string;
+  callsUnderWay: number;
+  inputTokensPerSecond: number;
+  outputTokensPerSecond: number;
+}
+
+export interface Pulses {
+  /** What this process does, until it says something else or is heard of no more. */
+  beat(batchId: string, endpoints: EndpointPulse[]): Promise<void>;
+  /** What all workers do together; none where nobody does anything. */
+  now(batchId: string): Promise<EndpointPulse[]>;
+}
+
 /** What workers reserve of a batch's caps before they spend it. */
 export interface Claims {
   /** Reserves about so much for this process; undefined while all that is left is reserved by others, or spent. */
@@ -255,6 +271,7 @@ export interface Store {
   ends: SampleEnds;
   spend: SpendLedger;
   claims: Claims;
+  pulses: Pulses;
   tunings: Tunings;
   shares: Shares;
   attempts: Attempts;

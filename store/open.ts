@@ -18,6 +18,7 @@ import { createLeases } from './leases.ts';
 import { createLedger } from './ledger.ts';
 import { isBucket } from '../domain/location.ts';
 import { createPresence } from './presence.ts';
+import { createPulses } from './pulses.ts';
 import { createShares } from './shares.ts';
 import { createSpend } from './spend.ts';
 import type { CopyLimits } from './spool.ts';
@@ -80,6 +81,7 @@ export function createStore(storage: Storage, id: string, hostFolder: string): S
     ends: createEnds(storage, ledger, batches),
     spend,
     claims: createClaims(storage, spend),
+    pulses: createPulses(storage),
     tunings: createTunings(storage),
     shares: createShares(storage),
     images: createSharedImages(storage, blobs),

@@ -60,7 +60,11 @@ export interface TeacherDeps {
 export function createTeacher(
   config: BatchConfig['teacher'],
   deps: TeacherDeps,
-): Teacher & { close(): Promise<void> } {
+): Teacher & {
+  /** Calls under way at each endpoint. */
+  loads(): { endpoint: string; model: string; callsUnderWay: number }[];
+  close(): Promise<void>;
+} {
   if (config.endpoints.length === 0) {
     throw new Error('the teacher has no endpoint: give at least one in `teacher.endpoints`');
   }
@@ -233,6 +237,12 @@ export function createTeacher(
         }
       }
     },
+    loads: () =>
+      gates.map(({ endpoint, inFlight }) => ({
+        endpoint: endpoint.host,
+        model: endpoint.config.model,
+        callsUnderWay: inFlight(),
+      })),
     async close() {
       for (const { endpoint } of gates) endpoint.close();
     },

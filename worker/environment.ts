@@ -28,6 +28,7 @@ const environmentSchema = z.object({
   TWINPATCH_SAVE_SECONDS: count.default(10),
   TWINPATCH_SAVE_MB: count.max(60).default(48),
   TWINPATCH_SHARE_IMAGES: z.enum(['0', '1']).optional(),
+  TWINPATCH_METRICS_PORT: z.coerce.number().int().min(0).max(65_535).default(9464),
   TWINPATCH_ALLOW_ENV: z.string().default(''),
   XDG_CACHE_HOME: z.string().default(''),
 });
@@ -51,6 +52,8 @@ export interface WorkerEnvironment {
   shareImages: boolean;
   /** What is kept for this user on this host. */
   cacheFolder: string;
+  /** Where metrics are served, on loopback; undefined: nowhere. */
+  metricsPort: number | undefined;
   /** Variables that may hold keys although their name does not end in `_API_KEY`. */
   allowedKeyVariables: string[];
 }
@@ -81,6 +84,7 @@ export function readEnvironment(variables: Record<string, string | undefined>): 
     shareImages:
       (data.TWINPATCH_SHARE_IMAGES ?? (isBucket(data.TWINPATCH_STORE) ? '1' : '0')) === '1',
     cacheFolder: join(data.XDG_CACHE_HOME || join(homedir(), '.cache'), 'twinpatch'),
+    metricsPort: data.TWINPATCH_METRICS_PORT || undefined,
     allowedKeyVariables: data.TWINPATCH_ALLOW_ENV.split(',').filter((name) => name !== ''),
   };
 }

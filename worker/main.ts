@@ -27,6 +27,7 @@ import { bundleWorkflows } from './build-bundle.ts';
 import { closedSamples } from './closed-samples.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
+import { createMetrics, metricsOptions } from './metrics.ts';
 import { watchServer } from './server-watch.ts';
 import { watchSlots } from './slots.ts';
 import { createTeachers } from './teachers.ts';
@@ -49,7 +50,14 @@ export async function runWorker(
   // The log is on the store's disk, as a rule: where that is full its lines wait, and the worker is not lost with them.
   output.on('error', () => undefined);
   const log = pino(output);
+  const { metricsPort } = environment;
+  const telemetryOptions =
+    metricsPort === undefined ? undefined : await metricsOptions(metricsPort);
+  if (metricsPort !== undefined && telemetryOptions === undefined) {
+    log.warn(`port ${metricsPort} is taken: no metrics (TWINPATCH_METRICS_PORT names another)`);
+  }
   Runtime.install({
+    ...(telemetryOptions && { telemetryOptions }),
     logger: new DefaultLogger('WARN', ({ level, message, meta }) =>
       log[level === 'ERROR' ? 'error' : 'warn'](
         { ...meta, error: String(meta?.['error'] ?? '') || undefined },
@@ -71,7 +79,8 @@ export async function runWorker(
     folder: join(environment.cacheFolder, 'images', engine.id.replaceAll(':', '')),
     maxBytes: environment.imageBytes,
   });
-  const teachers = createTeachers(store, variables, environment.allowedKeyVariables);
+  const metrics = createMetrics(Runtime.instance().metricMeter);
+  const teachers = createTeachers(store, variables, environment.allowedKeyVariables, metrics);
   const options = connectionOptions({ address: environment.temporal }, variables);
   const { namespace } = environment;
   const client = new Client({ connection: await Connection.connect(options), namespace });
@@ -119,7 +128,10 @@ export async function runWorker(
       taskQueue: ROLLOUT_QUEUE,
       activities: createRolloutActivities(deps),
       ...rolloutSlots({
-        slots: slots.now,
+        slots() {
+          metrics.slots(slots.now());
+          return slots.now();
+        },
         shortage: () => sandboxes.memoryShortage() ?? hostShortage(environment),
         onShortage: (reason) =>
           log.info({ reason }, reason === undefined ? 'rollouts begin again' : 'no rollout begins'),

@@ -9,6 +9,8 @@ import { createTeacher, type Wait } from '../teacher/client.ts';
 import { startScriptedTeacher } from '../teacher/scripted/server.ts';
 import { createBookedTeacher } from './booked-teacher.ts';
 import { type Budget, createBudget } from './budget.ts';
+import type { Metrics } from './metrics.ts';
+import { createPulse } from './pulse.ts';
 import { createShare } from './share.ts';
 
 type Endpoint = BatchConfig['teacher']['endpoints'][number];
@@ -28,6 +30,7 @@ export function createTeachers(
   store: Store,
   variables: Record<string, string | undefined>,
   allowedVariables: string[],
+  metrics?: Metrics,
 ): Teachers {
   const teachers = new Map<string, Promise<Teacher>>();
   const budgets = new Map<string, Budget>();
@@ -54,9 +57,16 @@ export function createTeachers(
         else waits.set(sample, toWaiting(wait));
       },
     });
+    const pulse = createPulse(store.pulses, batch.id, teacher.loads, (endpoints) =>
+      metrics?.atEndpoints(batch.id, endpoints),
+    );
     closing.push(() => teacher.close());
     closing.push(async () => share.stop());
-    return createBookedTeacher(share.keptBy(teacher), store.spend);
+    closing.push(async () => pulse.stop());
+    return createBookedTeacher(share.keptBy(teacher), store.spend, (line) => {
+      pulse.paid(line);
+      metrics?.paid(line);
+    });
   }
 
   async function withEndpoints(config: BatchConfig['teacher']): Promise<BatchConfig['teacher']> {

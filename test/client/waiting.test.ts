@@ -38,6 +38,8 @@ test('what samples wait for is told with the time of the next try, where that is
       costUsd: null,
       hours: 0,
     },
+    projected: { costUsd: null, hoursLeft: null, perAcceptedUsd: null },
+    endpoints: [],
   };
   expect(renderProgress(state, 0).split('\n').slice(-2)).toEqual([
     'waiting (3): The endpoint h limits our rate. (next try 12:04:05)',

@@ -300,6 +300,34 @@ export function describeStore(name: string, create: () => Promise<StoreUnderTest
       });
     });
 
+    describe('pulses', () => {
+      const pulse = {
+        endpoint: 'e',
+        model: 'm',
+        callsUnderWay: 2,
+        inputTokensPerSecond: 10,
+        outputTokensPerSecond: 1,
+      };
+
+      test('add up over processes that live, until they say that they do nothing', async () => {
+        const other = start('beat', 'b', 3);
+        await other.first;
+        await store.pulses.beat('b', [pulse, { ...pulse, model: 'n' }]);
+        expect(await store.pulses.now('b')).toHaveLength(2);
+        expect(await store.pulses.now('b')).toContainEqual({
+          endpoint: 'e',
+          model: 'm',
+          callsUnderWay: 5,
+          inputTokensPerSecond: 20,
+          outputTokensPerSecond: 2,
+        });
+        await other.kill();
+        expect(await (await open()).pulses.now('b')).toContainEqual(pulse);
+        await store.pulses.beat('b', []);
+        expect(await store.pulses.now('b')).toEqual([]);
+      });
+    });
+
     describe('tunings', () => {
       test('are seen by others, one value changed at a time, until they are taken back', async () => {
         const other = await open();

@@ -163,6 +163,8 @@ describe('control over batches', () => {
         costUsd: null,
         hours: expect.any(Number),
       },
+      projected: { costUsd: null, hoursLeft: 0, perAcceptedUsd: null },
+      endpoints: expect.any(Array),
     });
   });
 

@@ -44,6 +44,13 @@ switch (action) {
   case 'share':
     await say(await store.shares.take(name));
     break;
+  case 'beat': {
+    const rates = { inputTokensPerSecond: 10, outputTokensPerSecond: 1 };
+    const pulse = { endpoint: 'e', model: 'm', callsUnderWay: Number(value), ...rates };
+    await store.pulses.beat(name, [pulse]);
+    await say('done');
+    break;
+  }
   case 'reserve': {
     const caps = { costUsd: 10, tokens: Infinity, hours: Infinity };
     const wish = { costUsd: Number(value), tokens: 0 };

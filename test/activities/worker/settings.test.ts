@@ -19,6 +19,7 @@ describe('the environment of a worker', () => {
       cacheFolder: join(homedir(), '.cache', 'twinpatch'),
       diskReserveBytes: 1024e6,
       shareImages: false,
+      metricsPort: 9464,
       allowedKeyVariables: [],
     });
     expect(defaultSlots()).toBeGreaterThanOrEqual(1);
@@ -46,6 +47,7 @@ describe('the environment of a worker', () => {
       TWINPATCH_SAVE_SECONDS: '30',
       TWINPATCH_SAVE_MB: '8',
       TWINPATCH_SHARE_IMAGES: '1',
+      TWINPATCH_METRICS_PORT: '0',
       TWINPATCH_ALLOW_ENV: 'HF_TOKEN,OTHER',
     });
     expect(environment).toEqual({
@@ -60,6 +62,7 @@ describe('the environment of a worker', () => {
       cacheFolder: '/cache/twinpatch',
       diskReserveBytes: 2e8,
       shareImages: true,
+      metricsPort: undefined,
       allowedKeyVariables: ['HF_TOKEN', 'OTHER'],
     });
   });
