@@ -3,11 +3,11 @@
  * reserve on the engine's disk. Below it nothing is started, and the sandbox that wrote most ends.
  */
 
-import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { type SandboxLimits, SandboxLost, type SandboxUsage } from '../domain/ports.ts';
 import type { Engine } from './engine.ts';
+import { type DiskSpace, freeOf, shortageOf } from './engine-disk.ts';
 import type { GuestClient } from './guest-client.ts';
 import type { Places } from './places.ts';
 import { type BodyReader, REQUEST } from './wire.ts';
@@ -29,21 +29,20 @@ const MEASURE_TIMEOUT_MS = 150_000;
 /** A sandbox that wrote less than this is not why a disk is full. */
 const LEAST_OFFENCE_BYTES = 64 * 1024 ** 2;
 
+/** The guest, and the shell that waits for the next command. */
+const OWN_TASKS = 2;
+
 /** An ended sandbox gives its room back when its rollout has ended; until then no other one is ended for it. */
 const FREEING_MS = 60_000;
 /** As the guest sees it too. */
 const FULL_BELOW_BYTES = 1024 ** 2;
 
-/** Room on a disk, or of it. */
-export interface DiskSpace {
-  bytes: number;
-  /** Inodes. */
-  files: number;
-}
-
 export interface DiskGuard {
-  /** Looks at the sandbox at most once a second while a command runs; gives the command's own end. */
-  during<T>(command: Promise<T>): Promise<T>;
+  /**
+   * Looks at the sandbox at most once a second while a command runs, and now and then after one that left something running;
+   * gives the command's own end.
+   */
+  during<T extends { background: boolean }>(command: Promise<T>): Promise<T>;
   /** As of the last look. */
   usage(): SandboxUsage | undefined;
   /** The sandbox is gone. Has to be called once `during` was. */
@@ -66,6 +65,8 @@ interface Watched {
   imageId: string;
   /** When its commands were ended for the room it takes, if they were. */
   endedAt?: number;
+  /** Looks at it where something was left running and no command runs. */
+  lookBetween?(): void;
 }
 
 /** Watches the sandboxes of an engine that are guarded here; `reserve` is asked at every look. */
@@ -81,13 +82,7 @@ export function createDiskWatch(
   /** What is wrong with the engine's disk, or undefined. */
   async function shortage(): Promise<string | undefined> {
     const free = await freeOnEngine(engine, watched);
-    if (free === undefined) return undefined;
-    const reserve = reserveOf();
-    if (free.bytes < reserve.bytes)
-      return `the engine's disk has ${toMebibytes(free.bytes)} MiB left, and ${toMebibytes(reserve.bytes)} MiB are kept free`;
-    if (free.files < reserve.files)
-      return `the engine's disk has ${free.files} inodes left, and ${reserve.files} are kept free`;
-    return undefined;
+    return free && shortageOf(free, reserveOf());
   }
 
   /** Ends the commands of a sandbox, those of now and those to come. */
@@ -124,6 +119,7 @@ export function createDiskWatch(
   function watch(one: Watched): void {
     watched.add(one);
     looking ??= setInterval(() => {
+      for (const each of watched) each.lookBetween?.();
       if (isLooking) return;
       isLooking = true;
       // An engine that is away is told by whoever needs it.
@@ -153,12 +149,15 @@ export function createDiskWatch(
       let lookedAt = -Infinity;
       let measuredAt = performance.now();
       let isLookedAt = false;
+      let commands = 0;
+      let hasLeft = false;
 
       async function look(): Promise<void> {
         const { free, ...rest } = await guest.ask(REQUEST.stat, [], readStat, {
           timeoutMs: TIMEOUT_MS,
         });
         usage = rest;
+        if (commands === 0 && usage.tasks <= OWN_TASKS) hasLeft = false;
         before ??= free;
         const lost = { bytes: before.bytes - free.bytes, files: before.files - free.files };
         if (
@@ -185,14 +184,22 @@ export function createDiskWatch(
           .finally(() => (isLookedAt = false));
       }
 
+      one.lookBetween = () => {
+        if (hasLeft && commands === 0) lookIfDue();
+      };
+
       return {
         async during(command) {
           watch(one);
           lookIfDue();
           const timer = setInterval(lookIfDue, LOOK_EVERY_MS);
+          commands += 1;
           try {
-            return await command;
+            const result = await command;
+            hasLeft ||= result.background;
+            return result;
           } finally {
+            commands -= 1;
             clearInterval(timer);
           }
         },
@@ -212,12 +219,8 @@ export function createDiskWatch(
 
 /** Room on the disk that containers write to, told by this host where it is the engine's, else by a sandbox on it. */
 async function freeOnEngine(engine: Engine, watched: Set<Watched>): Promise<DiskSpace | undefined> {
-  if (engine.dataFolder !== undefined) {
-    const disk = await statfs(engine.dataFolder).catch(() => undefined);
-    // Some file systems have no table of inodes to run out of.
-    if (disk)
-      return { bytes: disk.bavail * disk.bsize, files: disk.files > 0 ? disk.ffree : Infinity };
-  }
+  const here = await freeOf(engine);
+  if (here !== undefined) return here;
   for (const { guest } of watched) {
     const free = await guest
       .ask(REQUEST.stat, [], readSpace, { timeoutMs: TIMEOUT_MS })
@@ -234,8 +237,4 @@ function readStat(body: BodyReader): SandboxUsage & { free: DiskSpace } {
 
 function readSpace(body: BodyReader): DiskSpace {
   return { bytes: body.u64(), files: body.u64() };
-}
-
-function toMebibytes(bytes: number): number {
-  return Math.floor(bytes / 1024 ** 2);
 }

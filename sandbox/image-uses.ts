@@ -53,6 +53,7 @@ export function createImageUses(
       const evicted: OwnImage[] = [];
       for (const { image, usedAt } of dated) {
         if (bytes <= maxBytes || Date.now() - usedAt < inUseMs) break;
+        if ((await lastUse(image)) !== usedAt) continue; // used meanwhile, by whatever process
         if ((await reaper.removeImages([image.id])).length === 0) continue;
         bytes -= image.bytes;
         evicted.push(image);

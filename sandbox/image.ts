@@ -7,6 +7,7 @@ import { prepareImage } from './prepare.ts';
 import { call, type Engine, statusOf } from './engine.ts';
 import type { ImageUses } from './image-uses.ts';
 import { ensureBase } from './base-image.ts';
+import { DISK_RESERVE, type DiskSpace, whileRoom } from './engine-disk.ts';
 import { loadImage, shareImage } from './shared-images.ts';
 
 export interface PreparedImages extends Images {
@@ -35,6 +36,8 @@ export function createImages(
   options: {
     installation: string;
     uses?: Pick<ImageUses, 'touch' | 'evict'>;
+    /** Room that a preparation leaves on the engine's disk. */
+    diskReserve?: Partial<DiskSpace>;
     shared?: SharedImages | undefined;
   },
 ): PreparedImages {
@@ -56,13 +59,17 @@ export function createImages(
 
   async function build(spec: ImageSpec): Promise<string> {
     const imageLabels: Labels = { installation, role: 'image' };
-    const imageId = await prepareImage(engine, {
-      ...spec,
-      baseId: await ensureBase(engine, spec, toEngineLabels(imageLabels)),
-      tag: preparedTag(installation, spec.key),
-      installation,
-      imageLabels,
-    });
+    const reserveOf = () => ({ ...DISK_RESERVE, ...options.diskReserve });
+    const imageId = await whileRoom(engine, reserveOf, async (hasRoom) =>
+      prepareImage(engine, {
+        ...spec,
+        baseId: await ensureBase(engine, spec, toEngineLabels(imageLabels)),
+        tag: preparedTag(installation, spec.key),
+        installation,
+        imageLabels,
+        hasRoom,
+      }),
+    );
     await noteNew(imageId);
     return imageId;
   }
@@ -108,7 +115,8 @@ export function createImages(
     },
 
     async obtain(imageId, key) {
-      if ((await findImage(engine, imageId)) !== undefined) return;
+      if ((await findImage(engine, imageId)) !== undefined)
+        return keepBooks((uses) => uses.touch(imageId));
       const theirs = await shared?.find(key);
       if (theirs?.imageId !== imageId) {
         throw new ImageError(

@@ -5,7 +5,7 @@ import { EngineUnavailable, ImageError, type ImageSpec } from '../domain/ports.t
 import { nameOfBase, SHOWN_OUTPUT_BYTES } from './base-image.ts';
 import { removeContainer, startContainer } from './container.ts';
 import { call, type Engine, isConnectionError, statusOf } from './engine.ts';
-import { execute } from './exec.ts';
+import { execute, type ExecRequest } from './exec.ts';
 import {
   CREATE_AGENT,
   FIND_COPIES,
@@ -26,6 +26,8 @@ export interface PrepareSpec extends ImageSpec {
   tag: string;
   installation: string;
   imageLabels: Labels;
+  /** Aborted, with EngineUnavailable, when the engine's disk is about to be full. */
+  hasRoom: AbortSignal;
 }
 
 /** Builds, commits and tags; returns the image id. Throws ImageError, EngineUnavailable. No container is left either way. */
@@ -91,10 +93,10 @@ async function runScript(
   container: string,
   script: string,
   shell: 'sh' | 'bash',
-  timeoutMs = STEP_TIMEOUT_MS,
+  { timeoutMs = STEP_TIMEOUT_MS, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<ScriptResult> {
   let output = Buffer.alloc(0);
-  const exitCode = await execute(engine, container, {
+  const program: ExecRequest = {
     command: [shell, '-c', `exec 2>&1; ${script}`], // one stream: what failed comes last
     user: '0:0',
     env: [
@@ -110,7 +112,8 @@ async function runScript(
     onOutput: (_stream, piece) => {
       output = Buffer.concat([output, piece]).subarray(-SHOWN_OUTPUT_BYTES);
     },
-  });
+  };
+  const exitCode = await execute(engine, container, program, signal);
   return { exitCode, output: output.toString('utf8') };
 }
 
@@ -215,7 +218,10 @@ async function runSetup(engine: Engine, container: string, spec: PrepareSpec): P
       );
     if (leftMs <= 0) throw tooSlow();
     try {
-      const { exitCode, output } = await runScript(engine, container, inRepository, 'bash', leftMs);
+      const { exitCode, output } = await runScript(engine, container, inRepository, 'bash', {
+        timeoutMs: leftMs,
+        signal: spec.hasRoom,
+      });
       if (exitCode !== 0)
         throw new ImageError('build-failed', `${where} ended with code ${exitCode}:\n${output}`);
     } catch (error) {

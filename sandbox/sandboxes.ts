@@ -19,9 +19,10 @@ import {
   startContainer,
   toSandboxError,
 } from './container.ts';
-import { createDiskWatch, type DiskSpace } from './disk-watch.ts';
+import { createDiskWatch } from './disk-watch.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 import { call, type Engine, statusOf } from './engine.ts';
+import { DISK_RESERVE, type DiskSpace } from './engine-disk.ts';
 import { guestOf } from './guest-volume.ts';
 import { findImage } from './image.ts';
 import { createMemoryBudget } from './memory-budget.ts';
@@ -32,8 +33,6 @@ import { createVerifiers } from './verifiers.ts';
 
 /** How long a sandbox waits for an owner, this one back or another, before it ends itself. */
 const LEASE_MS = 5 * 60_000;
-/** Enough for what runs to end cleanly. */
-const DISK_RESERVE: DiskSpace = { bytes: 1024 ** 3, files: 20_000 };
 /** Starting is the engine's most expensive work; more at once only makes each slower. */
 const STARTS_PER_CPU = 2;
 /** For a container's name to be free. */

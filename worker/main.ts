@@ -94,6 +94,7 @@ export async function runWorker(
     closedSamples: (batchId: string, keys: string[]) => closedSamples(client, batchId, keys),
     images: createImages(engine, {
       ...owned,
+      diskReserve,
       uses,
       shared: environment.shareImages ? store.images : undefined,
     }),

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 
+import { DEFAULT_IMAGE } from '../../domain/config.ts';
 import type { PreparedSandbox, Sandbox, SandboxLimits } from '../../domain/ports.ts';
-import type { DiskSpace } from '../../sandbox/disk-watch.ts';
 import { connectEngine } from '../../sandbox/engine.ts';
+import type { DiskSpace } from '../../sandbox/engine-disk.ts';
+import { createImages } from '../../sandbox/image.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { INITIAL_SHELL } from '../../sandbox/shell.ts';
-import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
+import { LIMITS, prepareTree, toTar, uniqueName } from '../support/sandbox-fixture.ts';
 
 const installation = uniqueName('disk');
 const engine = await connectEngine();
@@ -158,6 +160,19 @@ time.sleep(50)"`,
     await sandboxes.removeImages([Id]);
   });
 
+  it('T15: is counted also between commands, where one left something that writes', async () => {
+    const offender = await start({ maxDiskBytes: 64 * 1024 ** 2 });
+    const writer = 'for n in 1 2 3; do sleep 1; head -c 60M /dev/zero >f$n; done; sleep 600';
+    expect(await run(offender, `(${writer}) & sleep 0.1`)).toMatchObject({ background: true });
+    const { container } = offender.ref;
+    const processes = async () => (await engine.docker.getContainer(container).top()).Processes;
+    expect((await processes()).length).toBeGreaterThan(2);
+    // Nobody asks it anything meanwhile.
+    await expect.poll(async () => (await processes()).length, { timeout: 60_000 }).toBe(1);
+    expect(await run(offender, 'echo here')).toMatchObject({ end: 'disk-limit' });
+    await offender.close();
+  });
+
   it('T15: counts what many short commands write, and runs nothing more beyond the limit', async () => {
     const sandbox = await start({ maxDiskBytes: 64 * 1024 ** 2 });
     const ends: string[] = [];
@@ -215,6 +230,37 @@ describe("the engine's disk", () => {
     const onWaiting = () => abort.abort(new Error('called off'));
     const starting = start({}, { signal: abort.signal, onWaiting });
     await expect(starting).rejects.toThrow(/called off|aborted/);
+  });
+
+  it('F21, T61: below its reserve no image is prepared, and a set-up that fills it is ended', async () => {
+    const images = createImages(engine, { installation, diskReserve });
+    const prepare = (command: string) =>
+      images.prepare(
+        {
+          key: `${installation}-filled`,
+          base: { image: DEFAULT_IMAGE },
+          snapshot: async () => toTar({ 'a.txt': 'a\n' }),
+          setup: [command],
+          limits: LIMITS,
+          setupTimeoutMs: 120_000,
+        },
+        new AbortController().signal,
+      );
+    const full = {
+      name: 'EngineUnavailable',
+      message: expect.stringMatching(/No image is prepared: the engine's disk has \d+ MiB left/),
+    };
+    const preparing = async () =>
+      (await sandboxes.list()).filter(({ labels }) => labels.role === 'prepare').length;
+    diskReserve.bytes = 1e18;
+    await expect(prepare('true')).rejects.toMatchObject(full);
+    diskReserve.bytes = 0;
+    const filling = prepare('yes >/filled & sleep 100');
+    await expect.poll(preparing, { timeout: 30_000 }).toBe(1);
+    await sleep(3000);
+    diskReserve.bytes = 1e18;
+    await expect(filling).rejects.toMatchObject(full);
+    expect(await preparing()).toBe(0);
   });
 
   it('T15: below its reserve the sandbox that wrote most is ended, and the others go on', async () => {

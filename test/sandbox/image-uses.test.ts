@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { connectEngine } from '../../sandbox/engine.ts';
 import { createImageUses } from '../../sandbox/image-uses.ts';
+import { createImages } from '../../sandbox/image.ts';
 import { createSandboxes } from '../../sandbox/sandboxes.ts';
 import { LIMITS, prepareTree, uniqueName } from '../support/sandbox-fixture.ts';
 
@@ -60,5 +61,20 @@ describe('a budget for images', () => {
     expect((await uses(0, 0).evict()).map(({ id }) => id)).toEqual([one]);
     expect(await ids()).toEqual([two]);
     await sandbox.close();
+  });
+
+  it('leaves the one that a rollout has just begun with, however long ago it was prepared', async () => {
+    const [begun = '', other = ''] = await Promise.all(
+      ['five', 'six'].map((name) =>
+        prepareTree(engine, installation, { name }, { key: `${installation}-${name}` }),
+      ),
+    );
+    images.push(begun, other);
+    await sleep(3000);
+    const uses = createImageUses(sandboxes, { folder, maxBytes: 0, inUseMs: 2000 });
+    await createImages(engine, { installation, uses }).obtain(begun, 'five');
+    const evicted = (await uses.evict()).map(({ id }) => id);
+    expect(evicted).toContain(other);
+    expect(evicted).not.toContain(begun);
   });
 });
