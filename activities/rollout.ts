@@ -83,6 +83,7 @@ export function createRollout({
             imageId: input.imageId,
             limits: limitsOf(batch.config.environment),
             epoch: lease.epoch,
+            isNewest: () => holds(lease),
             onWaiting: (reason: string) => report({ phase: `waits: ${reason}` }),
             labels: { batch: input.batchId, sample: input.sampleKey, rollout: plan.rolloutId },
           };

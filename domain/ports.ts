@@ -251,6 +251,8 @@ export interface SandboxSpec {
   /** Of the owner's lease: a sandbox refuses every owner of an older one than it has seen. */
   epoch: number;
   labels: { batch: string; sample: string; rollout: string };
+  /** Whether no newer owner has come, asked about what an earlier one left and can't be asked itself; left out: none has. */
+  isNewest?(): Promise<boolean>;
   /** Told when the start has to wait, and for what. */
   onWaiting?(reason: string): void;
 }

@@ -17,15 +17,19 @@ const END_TIMEOUT_MS = 10_000;
 const GIVE_UP_MS = 30_000;
 
 /**
- * Removes the container of a guest as the owner that asks it. Throws SandboxLost where a newer owner has it, EngineUnavailable,
- * and the engine's answers with a status.
+ * Removes the container of a guest as the owner that asks it; of one that can't be asked, `isNewest` says whether it is the
+ * owner's to remove. Throws SandboxLost where a newer owner has it, EngineUnavailable, and the engine's answers with a status.
  */
-export async function removeAsOwner(engine: Engine, guest: GuestClient): Promise<void> {
+export async function removeAsOwner(
+  engine: Engine,
+  guest: GuestClient,
+  isNewest: () => Promise<boolean>,
+): Promise<void> {
   try {
     await guest.ask(REQUEST.end, [], () => undefined, { timeoutMs: END_TIMEOUT_MS });
   } catch (error) {
-    // One that can't be asked is of no use to a newer owner either.
     if (isOutrun(error) || !(error instanceof SandboxLost)) throw error;
+    if (!(await isNewest())) throw outrun(guest.container);
   } finally {
     guest.close();
   }
@@ -36,17 +40,21 @@ export async function removeAsOwner(engine: Engine, guest: GuestClient): Promise
  * Removes what older owners of a rollout left under its container's name; nothing there is fine. Throws as `removeAsOwner`, also
  * for a container that was made for a newer owner.
  */
-export async function removeOlder(engine: Engine, name: string, epoch: number): Promise<void> {
+export async function removeOlder(
+  engine: Engine,
+  name: string,
+  epoch: number,
+  isNewest: () => Promise<boolean>,
+): Promise<void> {
   const deadline = performance.now() + GIVE_UP_MS;
   for (let pauseMs = 20; performance.now() < deadline; pauseMs *= 2) {
     const found = await inspect(engine, name);
     if (found === undefined) return;
     if (madeFor(found.Config.Labels) > epoch) throw outrun(name);
     const { Running, Paused } = found.State;
-    if (Paused) return removeContainer(engine, found.Id); // of no use to anybody
-    if (Running) {
+    if (Running || Paused) {
       const owner = { epoch, leaseMs: END_TIMEOUT_MS, environment: {} };
-      return removeAsOwner(engine, createGuestClient(engine, found.Id, owner));
+      return removeAsOwner(engine, createGuestClient(engine, found.Id, owner), isNewest);
     }
     if (await removeResting(engine, found.Id)) return;
     await sleep(pauseMs);

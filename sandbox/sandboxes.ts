@@ -86,7 +86,7 @@ export function createSandboxes(options: {
       const environment = await environmentOf(imageId);
       const guest = await guestFor(imageId);
       const wanted = { imageId, name, labels, limits, network: false, guest };
-      const { container, stdio } = await startInPlace(engine, wanted, epoch, signal);
+      const { container, stdio } = await startInPlace(engine, wanted, spec, signal);
       const ref = { engine: engine.id, container, imageId };
       return createDockerSandbox(
         engine,
@@ -170,14 +170,14 @@ export function createSandboxes(options: {
 /** Starts a container under its name, in the place of what older owners have under it. */
 async function startInPlace(
   engine: Engine,
-  spec: ContainerSpec & { name: string },
-  epoch: number,
+  container: ContainerSpec & { name: string },
+  { epoch, isNewest = async () => true }: Pick<SandboxSpec, 'epoch' | 'isNewest'>,
   signal: AbortSignal,
 ): ReturnType<typeof startContainer> {
   for (let pauseMs = 50; ; pauseMs *= 2) {
-    await removeOlder(engine, spec.name, epoch);
+    await removeOlder(engine, container.name, epoch, isNewest);
     try {
-      return await startContainer(engine, spec, signal);
+      return await startContainer(engine, container, signal);
     } catch (error) {
       // An older owner has the name again, or it is not free yet: the engine keeps it for what it is removing.
       if (statusOf(error) !== 409 || pauseMs > MAX_PAUSE_MS) throw error;
