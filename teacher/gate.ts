@@ -22,7 +22,7 @@ const BLOCK_MS = 60_000;
 const FIRST_BACKOFF_MS = 500;
 /** Short, so that the slots are full again within seconds of an endpoint's return. */
 const MAX_UNAVAILABLE_BACKOFF_MS = 5000;
-const MAX_RATE_LIMIT_BACKOFF_MS = 30_000;
+const MAX_RATE_LIMIT_BACKOFF_MS = 10_000;
 /** Longer demands are taken for this; an endpoint that asks for a year has made a mistake. */
 const MAX_RETRY_AFTER_MS = 10 * 60_000;
 
