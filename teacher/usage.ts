@@ -4,13 +4,13 @@ import type { CompletionRequest } from '../domain/ports.ts';
 import type { AssistantMessage, Usage } from '../domain/trajectory.ts';
 import { asRecord } from './json.ts';
 
-/** No model reads or writes more in one call; a larger figure is a fault of the endpoint. */
+/** No model reads or writes more in one call; a larger figure is a fault of the endpoint, as is a negative one. */
 const MAX_TOKENS_OF_A_CALL = 100_000_000;
 const CHARS_PER_TOKEN = 4;
 
 /**
- * The usage object of a reply, normalised: cached input is part of input, reasoning part of output, nothing negative, and no
- * part larger than its whole. Undefined when it has no believable token count.
+ * The usage object of a reply, normalised: cached input is part of input, reasoning part of output, and no part larger than its
+ * whole. Undefined when it has no believable token count.
  */
 export function parseUsage(value: unknown): Usage | undefined {
   const usage = asRecord(value);
@@ -74,8 +74,8 @@ function firstCount(record: Record<string, unknown>, names: string[]): number | 
   for (const name of names) {
     const value = record[name];
     if (typeof value !== 'number' || !Number.isFinite(value)) continue;
-    if (value > MAX_TOKENS_OF_A_CALL) continue;
-    return Math.max(0, Math.round(value));
+    if (value < 0 || value > MAX_TOKENS_OF_A_CALL) continue;
+    return Math.round(value);
   }
   return undefined;
 }

@@ -399,7 +399,7 @@ describe('usage', () => {
       },
       [10, 0, 12, 7],
     ],
-    ['negative', { prompt_tokens: -4, completion_tokens: -1 }, [0, 0, 0, 0]],
+    ['negative', { prompt_tokens: -4, completion_tokens: -1 }, undefined],
     [
       'with more cached than there is',
       { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 50 } },
