@@ -32,11 +32,14 @@ export function createConcurrency(most: () => number): Concurrency {
   let cuts = 0;
   /** The limit that was too high, as far as is known. */
   let refusedAt = Number.POSITIVE_INFINITY;
+  /** The limit before the cuts since which it has not grown. */
+  let before: number | undefined;
 
   const current = () => Math.max(1, Math.min(bound, most()));
   const limit = () => Math.floor(current());
 
   function grow(): void {
+    before = undefined;
     const isTrying = limit() === Math.floor(refusedAt) - 1;
     bound = current() + 1 / current() / (isTrying ? CARE : 1);
     if (bound >= most()) bound = Number.POSITIVE_INFINITY;
@@ -47,11 +50,13 @@ export function createConcurrency(most: () => number): Concurrency {
     if (begun.cuts === cuts) {
       cuts += 1;
       refusedAt = current();
+      before ??= current();
     }
-    // What is still under way was taken; where nothing is, all was refused, and that was not for their number.
+    // What is still under way was taken, or will be refused in a moment. Where nothing is, all was refused: that was not for the
+    // number of calls, and it is one refusal, however often it was tried.
     bound =
       inFlight === 0
-        ? refusedAt * DOWN
+        ? (before ?? current()) * DOWN
         : Math.min(
             current(),
             Math.max(refusedAt * MOST_DOWN, Math.min(refusedAt * DOWN, inFlight)),
@@ -69,7 +74,8 @@ export function createConcurrency(most: () => number): Concurrency {
     },
     end(begun, outcome) {
       inFlight -= 1;
-      if (outcome === 'reply' && fills > begun.fills) grow();
+      // Of calls from before a cut nothing can be learned about the limit after it.
+      if (outcome === 'reply' && fills > begun.fills && begun.cuts === cuts) grow();
       if (outcome === 'refused') shrink(begun);
     },
   };

@@ -81,10 +81,6 @@ export function createGate(endpoint: Endpoint, clock: Clock, share: () => Share)
 
   const isOpen = () => failures >= FAILURES_TO_OPEN;
 
-  function pause(trouble: Trouble, untilMs: number): void {
-    paused = { trouble, untilMs };
-  }
-
   function beginTurn(inputTokens: number): Turn {
     const startedMs = clock.now();
     const isProbe = isOpen() || blocked !== undefined;
@@ -101,8 +97,8 @@ export function createGate(endpoint: Endpoint, clock: Clock, share: () => Share)
       isOver = true;
       const now = clock.now();
       const costMs = now - startedMs + (outcome === 'reply' ? 0 : FIRST_BACKOFF_MS);
-      concurrency.end(begun, outcome);
       pace.ended(outcome === 'abandoned' ? outcome : { isReply: outcome === 'reply', costMs }, now);
+      concurrency.end(begun, outcome);
     }
 
     function alive(): void {
@@ -123,18 +119,16 @@ export function createGate(endpoint: Endpoint, clock: Clock, share: () => Share)
         const isRefusal = trouble.kind === 'rate-limit';
         blocked = undefined;
         end(isRefusal && !isProbe ? 'refused' : 'failed');
-        // Refused beside calls that were taken: there were too many. Refused alone: there should be none for a while.
-        const isStorm = isRefusal && concurrency.inFlight() === 0;
-        failures = isStorm
-          ? Math.max(failures + 1, FAILURES_TO_OPEN)
-          : failures + (isRefusal ? 0 : 1);
+        // Refused beside calls that are taken, there are too many; refused as all were, there should be none for a while.
+        const isStorm = isRefusal && (isProbe || concurrency.inFlight() === 0);
+        if (isStorm && !isProbe) failures = Math.max(failures, FAILURES_TO_OPEN);
+        else if (isStorm || !isRefusal) failures += 1;
         const max = isRefusal ? MAX_RATE_LIMIT_BACKOFF_MS : MAX_UNAVAILABLE_BACKOFF_MS;
         const row = isStorm ? failures - FAILURES_TO_OPEN + 1 : nth;
         const waitMs = backoffMs(row, max, trouble, clock.random());
         if (isOpen() || trouble.retryAfterMs !== undefined) {
-          const now = clock.now();
           const longest = isProbe ? 0 : (paused?.untilMs ?? 0);
-          pause(trouble, Math.max(longest, now + waitMs));
+          paused = { trouble, untilMs: Math.max(longest, clock.now() + waitMs) };
         }
         return waitMs;
       },

@@ -1,5 +1,6 @@
 /** Which endpoint a call goes to. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Completion } from '../../domain/ports.ts';
 import { realClock } from '../../teacher/clock.ts';
@@ -133,7 +134,7 @@ describe('several endpoints', () => {
 
 describe('an endpoint that serves its rollouts badly loses them to another one', () => {
   it.each<[string, Behaviour, number]>([
-    ['slow', after(150), 5],
+    ['slow', after(1000), 12],
     ['dying: every second call fails', dyingEndpoint(), 30],
   ])('%s', async (_, bad, most) => {
     const [slow, fast] = await start(bad, after(5));
@@ -168,3 +169,49 @@ function dyingEndpoint(): Behaviour {
 it('a teacher without endpoints says what is missing', () => {
   expect(() => startTeacher([])).toThrow('give at least one in `teacher.endpoints`');
 });
+
+describe('all slots are in use again within seconds of the return of an endpoint that', () => {
+  it.each<[string, Behaviour]>([
+    ['refused everything', status(429, { error: { message: 'slow down' } })],
+    ['failed', status(503, {})],
+    ['reset every connection', (response) => void response.destroy()],
+  ])('%s', async (_, trouble) => {
+    let isAway = false;
+    let underWay = 0;
+    let most = 0;
+    const endpoint = await startLoopback((response, received) => {
+      if (isAway) return trouble(response, received);
+      underWay += 1;
+      most = Math.max(most, underWay);
+      setTimeout(() => {
+        underWay -= 1;
+        good(response, received);
+      }, 500);
+    });
+    const { askFor } = asker([endpoint], {
+      ...PATIENT,
+      endpoint: { maxConcurrency: 16 },
+      clock: realClock,
+    });
+    let isOver = false;
+    const rollouts = Array.from({ length: 16 }, async (_, sample) => {
+      for (let step = 1; !isOver; step += 1) await askFor(sample, step);
+    });
+    await until(() => most === 16, 30_000);
+    isAway = true;
+    await sleep(3_000);
+    isAway = false;
+    most = 0;
+    // The next try is at most 4 s away after so short a time; then the slots fill with the first reply.
+    await until(() => most >= 14, 10_000);
+    expect(most).toBeGreaterThanOrEqual(14);
+    isOver = true;
+    await Promise.all(rollouts);
+  });
+});
+
+/** Waits for a condition, but not longer than so. */
+async function until(condition: () => boolean, mostMs: number): Promise<void> {
+  const endMs = performance.now() + mostMs;
+  while (!condition() && performance.now() < endMs) await sleep(20);
+}
