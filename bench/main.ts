@@ -12,6 +12,7 @@ import { benchSandbox } from './sandbox.ts';
 import { benchServer } from './server.ts';
 import { benchSteps } from './steps.ts';
 import { benchStore } from './store.ts';
+import { benchTeacher } from './teacher.ts';
 
 const NAMES = [
   'steps',
@@ -22,6 +23,7 @@ const NAMES = [
   'store',
   'batch',
   'dataset',
+  'teacher',
 ] as const;
 
 const BATCH_SIZES = [500, 2000];
@@ -39,7 +41,7 @@ const program = new Command('bench')
   .option('--teacher <url>', 'steps: an OpenAI-compatible endpoint, up to and with /v1')
   .option('--model <name>', 'steps: its model', 'bench')
   .option('--image <name>', 'steps: an image with a repository at /testbed')
-  .option('--no-peers', 'steps: without the peers')
+  .option('--no-peers', 'steps, teacher: without the peers')
   .option(
     '--sizes <n...>',
     'batch: samples of each batch (default: 500 2000)',
@@ -95,6 +97,8 @@ function measure(name: (typeof NAMES)[number]): Promise<object[]> {
         interrupt.signal,
         note,
       );
+    case 'teacher':
+      return benchTeacher(options, interrupt.signal, note);
     case 'store':
       return benchStore(options.samples ?? STORE_SAMPLES, interrupt.signal, note);
     case 'dataset':

@@ -1,7 +1,6 @@
 /** The peer mini-swe-agent on the same workload, by itself and over SWE-ReX: kept in a virtual environment of the user's cache folder. */
 
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
@@ -9,6 +8,7 @@ import { AGENT_UID, toEngineLabels } from '../../domain/ids.ts';
 import type { SandboxLimits } from '../../domain/ports.ts';
 import { TASK, WARM_UP } from '../own-steps.ts';
 import type { Measured, Workload } from '../workload.ts';
+import { INSTALL_TIMEOUT_MS, installPython, LITELLM, once, peerFolder } from './python.ts';
 
 /** By itself it starts a process of the engine's command line for each command; SWE-ReX is a web server inside the container. */
 export const PEERS = ['mini-swe-agent', 'mini-swe-agent over SWE-ReX'] as const;
@@ -16,8 +16,7 @@ export type Peer = (typeof PEERS)[number];
 
 const VERSION = '2.4.6';
 const SWE_REX = 'swe-rex==1.4.0';
-const PACKAGES = [`mini-swe-agent==${VERSION}`, 'litellm[mcp]==1.106.2', SWE_REX];
-const INSTALL_TIMEOUT_MS = 10 * 60_000;
+const PACKAGES = [`mini-swe-agent==${VERSION}`, LITELLM, SWE_REX];
 const RUN_TIMEOUT_MS = 30 * 60_000;
 
 /** The server's packages are mounted, and only its own process sees them. */
@@ -39,7 +38,7 @@ export async function runMiniSweAgent(
   note: (line: string) => void,
 ): Promise<Measured> {
   const overSweRex = peer === 'mini-swe-agent over SWE-ReX';
-  const python = await install(note, signal);
+  const python = await installPython(folder(), PACKAGES, note, signal);
   const labels = Object.entries(toEngineLabels({ installation, role: 'rollout' })).flatMap(
     ([name, value]) => ['--label', `${name}=${value}`],
   );
@@ -75,23 +74,7 @@ export async function runMiniSweAgent(
 
 // --- internal ---
 
-function folder(): string {
-  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(cache, 'twinpatch', 'bench', `mini-swe-agent-${VERSION}`);
-}
-
-/** Path of a Python that has the packages. */
-async function install(note: (line: string) => void, cancelSignal: AbortSignal): Promise<string> {
-  const at = folder();
-  const python = join(at, 'bin', 'python');
-  await once(at, PACKAGES, async () => {
-    note(`installing ${PACKAGES.join(' ')} into ${at}; this takes a minute or two`);
-    const options = { timeout: INSTALL_TIMEOUT_MS, cancelSignal };
-    await execa('python3', ['-m', 'venv', at], options);
-    await execa(python, ['-m', 'pip', 'install', '--quiet', ...PACKAGES], options);
-  });
-  return python;
-}
+const folder = () => peerFolder(`mini-swe-agent-${VERSION}`);
 
 /** The arguments that give a container the server: its packages as the container's own Python needs them. */
 async function mountServer(
@@ -112,15 +95,4 @@ async function mountServer(
     await chmod(command, 0o755);
   });
   return ['--volume', `${at}:${SERVER_FOLDER}:ro`, '--volume', `${command}:${SERVER_COMMAND}:ro`];
-}
-
-/** Fills a folder anew unless its marker says that just these packages were installed to the end. */
-async function once(at: string, packages: string[], fill: () => Promise<void>): Promise<void> {
-  const marker = join(at, 'installed');
-  const wanted = `${packages.join('\n')}\n`;
-  if ((await readFile(marker, 'utf8').catch(() => '')) === wanted) return;
-  await rm(at, { recursive: true, force: true });
-  await mkdir(at, { recursive: true });
-  await fill();
-  await writeFile(marker, wanted);
 }

@@ -1,0 +1,112 @@
+/** How busy a batch keeps the calls that its endpoint allows: the whole product, from its command line, and the ledger afterwards. */
+
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SpendLine } from '../domain/spend.ts';
+import { startScriptedTeacher } from '../teacher/scripted/server.ts';
+import { COMMANDER, createProduct } from '../test/support/product.ts';
+
+const LATENCY_MS = 2_000;
+/** Calls under way at once. */
+const SLOTS = 32;
+/** Rollouts at once: while one gets its container or leaves it, another one asks. */
+const ROLLOUTS = 40;
+const SAMPLES = 64;
+const NAME = 'bench';
+
+/** One figure. `slotsBusy`: call time, of slots × time, from the first full use until fewer rollouts remain than slots. */
+export async function benchSlots(note: (line: string) => void): Promise<object> {
+  const teacher = await startScriptedTeacher({
+    seed: 7,
+    latencyMs: LATENCY_MS,
+    faultRate: 0,
+    policies: { reproduce: 1 },
+  });
+  const product = await createProduct();
+  try {
+    product.configure({
+      name: NAME,
+      repository: { source: COMMANDER },
+      environment: { memory: '256MiB', maxProcesses: 128 },
+      targets: { samples: SAMPLES },
+      teacher: {
+        endpoints: [{ baseUrl: teacher.baseUrl, model: 'scripted', maxConcurrency: SLOTS }],
+      },
+    });
+    note(`running a batch of ${SAMPLES} samples`);
+    const rollouts = String(ROLLOUTS);
+    const size = ['--window', String(SAMPLES), '--slots', rollouts];
+    const args = ['run', '--port', String(product.port), ...size, '--json'];
+    const { code, stderr } = await product.run(args);
+    if (code !== 0) throw new Error(`the batch ended with code ${code}: ${stderr}`);
+    return toFigure(await readLedger(product.folder));
+  } finally {
+    await product.close();
+    await teacher.close();
+  }
+}
+
+// --- internal ---
+
+/** A call, in milliseconds since 1970. */
+interface Span {
+  scope: string;
+  fromMs: number;
+  toMs: number;
+}
+
+async function readLedger(workspace: string): Promise<Span[]> {
+  const folder = join(workspace, '.twinpatch/store/batches', NAME, 'spend');
+  const texts = await Promise.all(
+    (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
+  );
+  return texts.flatMap((text) =>
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => {
+        const { call, at, durationMs } = JSON.parse(line) as SpendLine;
+        const toMs = Date.parse(at);
+        return { scope: call.scope, fromMs: toMs - durationMs, toMs };
+      }),
+  );
+}
+
+function toFigure(spans: Span[]): object {
+  const fromMs = firstFullUse(spans);
+  const ends = new Map<string, number>();
+  for (const { scope, toMs } of spans) {
+    if (/\/rollout-/.test(scope)) ends.set(scope, Math.max(toMs, ends.get(scope) ?? 0));
+  }
+  const toMs = [...ends.values()].sort((a, b) => b - a)[SLOTS - 1] ?? 0;
+  const busyMs = spans.reduce(
+    (sum, span) => sum + Math.max(0, Math.min(span.toMs, toMs) - Math.max(span.fromMs, fromMs)),
+    0,
+  );
+  return {
+    bench: 'teacher',
+    figure: 'slots',
+    slots: SLOTS,
+    samples: SAMPLES,
+    latencyMs: LATENCY_MS,
+    calls: spans.length,
+    seconds: Math.round((toMs - fromMs) / 100) / 10,
+    slotsBusy: Math.round((1000 * busyMs) / (SLOTS * (toMs - fromMs))) / 1000,
+  };
+}
+
+/** Throws Error where the slots were never all in use. */
+function firstFullUse(spans: Span[]): number {
+  const changes = spans
+    .flatMap(({ fromMs, toMs }) => [
+      { atMs: fromMs, by: 1 },
+      { atMs: toMs, by: -1 },
+    ])
+    .sort((a, b) => a.atMs - b.atMs || a.by - b.by);
+  let underWay = 0;
+  for (const { atMs, by } of changes) {
+    underWay += by;
+    if (underWay >= SLOTS) return atMs;
+  }
+  throw new Error(`never were ${SLOTS} calls under way at once`);
+}
