@@ -9,7 +9,7 @@ import type { Product } from '../support/product.ts';
 export interface Findings {
   /** Samples without a verdict. */
   lost: number;
-  /** Samples with more than one. */
+  /** Samples with more than one, and rollouts with more than one result. */
   doubled: number;
   /** Requests of rollouts whose reply was bought once more: the one before was on its way, or came after the last saved tree. */
   repliesRebought: number;
@@ -33,7 +33,10 @@ export async function examine(store: Store, batch: string, samples: number): Pro
     const verdicts = names.filter((name) => name.startsWith('end-')).length;
     if (verdicts === 0 || !ended.has(sampleKey)) findings.lost += 1;
     if (verdicts > 1) findings.doubled += 1;
-    for (const name of names.filter((each) => each.startsWith('rollout-'))) {
+    const results = names.filter((name) => name.startsWith('rollout-'));
+    const rollouts = new Set(results.map((name) => name.slice(0, name.lastIndexOf('-'))));
+    findings.doubled += results.length - rollouts.size;
+    for (const name of results) {
       const result = await store.ledger.get<RolloutResult>({ batchId: batch, sampleKey, name });
       if (result === undefined) continue;
       const entries = await store.journals.read(result.journal);

@@ -102,13 +102,13 @@ export async function runChaos(
       const { code, stderr } = await on.run(args, ENV);
       if (code !== 0) throw new Error(`twinpatch ${args[0]} ended with code ${code}: ${stderr}`);
     };
-    product.configure(configOf(batch, seed + round));
+    product.configure(configOf(batch, seed + round, '100ms'));
     await run(product, 'run', '--port', String(product.port), '--detach');
     await disturb(batch);
     await run(product, 'resume', batch, '--json');
     const store = await product.store();
     const more = await examine(store, batch, SAMPLES);
-    undisturbed.configure(configOf(batch, seed + round));
+    undisturbed.configure(configOf(batch, seed + round, '0ms'));
     await run(undisturbed, 'run', '--port', String(undisturbed.port), '--json');
     const bare = await undisturbed.store();
     more.repliesRebought += (await paidCalls(store, batch)) - (await paidCalls(bare, batch));
@@ -174,13 +174,14 @@ function* inTurns(kinds: Fault[], pick: (count: number) => number): Generator<Fa
   }
 }
 
-function configOf(name: string, seed: number): BatchConfigInput {
+/** How long the teacher thinks is in no row. */
+function configOf(name: string, seed: number, latency: string): BatchConfigInput {
   return {
     name,
     repository: { source: COMMANDER },
     environment: { memory: '256MiB', maxProcesses: 128 },
     targets: { samples: SAMPLES, seed },
-    teacher: { scripted: { latency: '100ms' } },
+    teacher: { scripted: { latency } },
     rollout: { maxSteps: 14 },
   };
 }
