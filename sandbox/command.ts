@@ -1,10 +1,10 @@
 /** One command of the agent as a request to its guest, and the answer. */
 
-import type { CommandRequest, CommandResult } from '../domain/ports.ts';
+import { type CommandRequest, type CommandResult, SandboxLost } from '../domain/ports.ts';
 import { parseShell, renderShell } from './shell.ts';
 import type { BodyReader, Field } from './wire.ts';
 
-const ENDS = ['exited', 'timed-out', 'oom', 'disk', 'disk-limit'] as const;
+const ENDS = ['exited', 'timed-out', 'oom', 'disk', 'disk-limit', 'no-room'] as const;
 const NO_CODE = 0xffff_ffff;
 
 /** What the guest is asked to run. A NUL can't be part of a shell's text, and is left out. */
@@ -20,7 +20,10 @@ export function toRunFields(request: CommandRequest): Field[] {
   ];
 }
 
-/** The result in the guest's answer. Throws RangeError for what is none. */
+/**
+ * The result in the guest's answer. Throws RangeError for what is none, and SandboxLost for a command that failed while the
+ * engine's disk was full: that says nothing about the command, but it may have left anything behind.
+ */
 export function readResult(
   body: BodyReader,
   request: CommandRequest,
@@ -36,6 +39,7 @@ export function readResult(
   const joined = joinOutput(kept, outputBytes, request.maxOutputBytes);
   if (end === undefined || joined === undefined)
     throw new RangeError('an answer that contradicts itself');
+  if (end === 'no-room') throw new SandboxLost("A command had no room: the engine's disk is full.");
   return {
     end,
     exitCode: code === NO_CODE ? null : code,

@@ -34,8 +34,6 @@ const OWN_TASKS = 2;
 
 /** An ended sandbox gives its room back when its rollout has ended; until then no other one is ended for it. */
 const FREEING_MS = 60_000;
-/** As the guest sees it too. */
-const FULL_BELOW_BYTES = 1024 ** 2;
 
 export interface DiskGuard {
   /**
@@ -56,8 +54,6 @@ export interface DiskWatch {
    */
   admit(signal: AbortSignal, onWaiting?: (reason: string) => void): Promise<void>;
   guard(guest: GuestClient, imageId: string, limits: SandboxLimits): DiskGuard;
-  /** Whether the engine's disk has no room at all: what fails for that says nothing about who wanted to write. */
-  isFull(): Promise<boolean>;
 }
 
 interface Watched {
@@ -135,11 +131,6 @@ export function createDiskWatch(
         onWaiting?.(reason);
         await sleep(ADMIT_EVERY_MS, undefined, { signal });
       }
-    },
-
-    async isFull() {
-      const free = await freeOnEngine(engine, watched);
-      return free !== undefined && (free.bytes < FULL_BELOW_BYTES || free.files === 0);
     },
 
     guard(guest, imageId, limits) {

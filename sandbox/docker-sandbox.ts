@@ -3,7 +3,6 @@
 import type { Duplex } from 'node:stream';
 
 import {
-  FileWriteRefused,
   type PreparedSandbox,
   type SandboxLimits,
   SandboxLost,
@@ -51,12 +50,6 @@ export function createDockerSandbox(
     return guest;
   }
 
-  async function expectRoom(): Promise<void> {
-    if (!(await host.disk.isFull())) return;
-    const name = ref.container.slice(0, 12);
-    throw new SandboxLost(`Sandbox ${name} could not write: the engine's disk is full.`);
-  }
-
   async function stop(): Promise<void> {
     isStopped = true;
     await guest.ask(REQUEST.stop, [], () => undefined, { timeoutMs: STOP_TIMEOUT_MS });
@@ -81,18 +74,10 @@ export function createDockerSandbox(
       );
       for (const id of safe) delivered.delete(id);
       delivered.add(request.id);
-      if (result.end === 'disk') await expectRoom();
       return result;
     },
     readFile: async (path, maxBytes) => readFileIn(usable(), path, maxBytes),
-    async writeFile(path, bytes) {
-      try {
-        await writeFileIn(usable(), path, bytes);
-      } catch (error) {
-        if (error instanceof FileWriteRefused) await expectRoom();
-        throw error;
-      }
-    },
+    writeFile: async (path, bytes) => writeFileIn(usable(), path, bytes),
     list: async (path, depth) => listIn(usable(), path, depth),
     stop,
     async extractPatch(caps) {

@@ -1,6 +1,6 @@
 /** Files of a sandbox, read, written and listed by its guest with the agent's rights. */
 
-import { type Entry, FileWriteRefused, type FileRead } from '../domain/ports.ts';
+import { EngineUnavailable, type Entry, FileWriteRefused, type FileRead } from '../domain/ports.ts';
 import type { GuestClient } from './guest-client.ts';
 import { REQUEST } from './wire.ts';
 
@@ -9,6 +9,7 @@ const TIMEOUT_MS = 150_000;
 const MAX_LISTING_BYTES = 4 * 1024 ** 2;
 /** Well below what a frame holds. */
 const MAX_FILE_BYTES = 32 * 1024 ** 2;
+const WRITE_ENDS = ['refused', 'done', 'no-room'] as const;
 const KINDS: Record<string, Entry['kind']> = { f: 'file', d: 'directory', l: 'symlink' };
 
 /** Reads at most `maxBytes`, and 32 MB, of a regular file from `offset` on. Throws SandboxLost and EngineUnavailable, as all of this file. */
@@ -46,7 +47,10 @@ export async function readFileIn(
   );
 }
 
-/** Puts bytes into a file, following links within the repository. Throws FileWriteRefused with the system's own reason. */
+/**
+ * Puts bytes into a file, following links within the repository. Throws FileWriteRefused with the system's own reason, and
+ * EngineUnavailable where the engine's disk is full.
+ */
 export async function writeFileIn(
   guest: GuestClient,
   path: string,
@@ -55,13 +59,16 @@ export async function writeFileIn(
   if (!isPath(path)) throw new FileWriteRefused(`${JSON.stringify(path)} is not an absolute path`);
   if (bytes.length > MAX_FILE_BYTES)
     throw new FileWriteRefused(`${path}: larger than ${MAX_FILE_BYTES} bytes`);
-  const reason = await guest.ask(
+  const { end, reason } = await guest.ask(
     REQUEST.write,
     [{ text: path }, { text: bytes }],
-    (body) => (body.u8() === 1 ? undefined : body.text()),
+    (body) => ({ end: WRITE_ENDS[body.u8()], reason: body.text() }),
     { timeoutMs: TIMEOUT_MS },
   );
-  if (reason !== undefined) throw new FileWriteRefused(`${path}: ${reason}`);
+  if (end === 'no-room') {
+    throw new EngineUnavailable(`The engine's disk is full; free some space, the work goes on.`);
+  }
+  if (end !== 'done') throw new FileWriteRefused(`${path}: ${reason}`);
 }
 
 /** Entries below a folder, or undefined when there is no such folder. */

@@ -19,7 +19,7 @@
 #define MAX_AT_ONCE (1 << 20)
 #define MAX_REMEMBERED 4096
 
-enum end { END_EXITED, END_TIMED_OUT, END_MEMORY, END_DISK, END_DISK_LIMIT };
+enum end { END_EXITED, END_TIMED_OUT, END_MEMORY, END_DISK, END_DISK_LIMIT, END_NO_ROOM };
 
 struct command {
   struct command *next;
@@ -28,7 +28,7 @@ struct command {
   uint32_t waiter; /* tag to answer; 0: nobody asks */
   struct shell shell;
   struct output output;
-  bool is_done, is_open, has_exited, has_waited, is_timed_out, is_over_limit;
+  bool is_done, is_open, has_exited, has_waited, is_timed_out, is_over_limit, had_no_room;
   int status;
   uint64_t started_us, deadline_us, exited_us, next_look_us;
   uint64_t kills_before, refusals_before;
@@ -159,6 +159,7 @@ void run_command(uint32_t tag, struct reader *body) {
   command->deadline_us = started_us + (uint64_t)timeout_ms * 1000;
   command->kills_before = kills;
   command->refusals_before = refusals;
+  command->had_no_room = is_disk_full(REPOSITORY);
   command->waiter = tag;
   command->next = commands;
   commands = command;
@@ -185,7 +186,9 @@ static void finish(struct command *command, bool is_background) {
   if (command->is_over_limit) end = END_DISK_LIMIT;
   else if (command->is_timed_out) end = END_TIMED_OUT;
   else if (memory_kills() > command->kills_before) end = END_MEMORY;
-  else if (code != 0 && (is_disk_full(REPOSITORY) || is_disk_full(folder))) end = END_DISK;
+  /* The engine's disk, which others fill too: what failed for that says nothing about the command. */
+  else if (code != 0 && (command->had_no_room || is_disk_full(REPOSITORY))) end = END_NO_ROOM;
+  else if (code != 0 && is_disk_full(folder)) end = END_DISK;
   put_u8(to, (uint8_t)end);
   bool is_cut = command->is_timed_out || command->is_over_limit;
   put_u32(to, is_cut || !command->has_exited ? UINT32_MAX : (uint32_t)code);

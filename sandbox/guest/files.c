@@ -52,13 +52,16 @@ void read_file(struct reader *body, struct buffer *reply) {
   put_text(reply, bytes, length);
 }
 
+/* Told from all other reasons by its place: others fill that disk too, and it says nothing about who wanted to write. */
+static const char no_room[] = "no room on the engine's disk";
+
 static const char *replace_file(int folder, const char *name, mode_t mode, struct text bytes) {
   char temporary[48];
   /* One name for each target, so that a repeated request clears what a killed one left. */
   put_number(stpcpy(temporary, ".twinpatch-"), hash_bytes(name, strlen(name)));
   unlinkat(folder, temporary, 0);
   int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return strerror(errno);
+  if (fd < 0) return errno == ENOSPC && is_disk(folder) ? no_room : strerror(errno);
   int error = 0;
   for (size_t done = 0; error == 0 && done < bytes.length;) {
     ssize_t wrote = write(fd, bytes.bytes + done, bytes.length - done);
@@ -70,7 +73,7 @@ static const char *replace_file(int folder, const char *name, mode_t mode, struc
   if (error == 0 && renameat(folder, temporary, folder, name) != 0) error = errno;
   if (error == 0) return NULL;
   unlinkat(folder, temporary, 0);
-  return strerror(error);
+  return error == ENOSPC && is_disk(folder) ? no_room : strerror(error);
 }
 
 static const char *write_bytes(const char *asked, struct text bytes) {
@@ -96,12 +99,14 @@ static const char *write_bytes(const char *asked, struct text bytes) {
   return reason;
 }
 
-/* u8 written, string reason */
+enum write_end { WRITE_REFUSED, WRITE_DONE, WRITE_NO_ROOM };
+
+/* u8 end, string reason */
 void write_file(struct reader *body, struct buffer *reply) {
   char *path = to_cstring(get_text(body));
   struct text bytes = get_text(body);
   const char *reason = body->bad ? "not what a request holds" : write_bytes(path, bytes);
-  put_u8(reply, reason == NULL);
+  put_u8(reply, reason == NULL ? WRITE_DONE : reason == no_room ? WRITE_NO_ROOM : WRITE_REFUSED);
   put_cstring(reply, reason == NULL ? "" : reason);
 }
 

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
-import { SandboxLost } from '../../domain/ports.ts';
+import { EngineUnavailable, SandboxLost } from '../../domain/ports.ts';
 import { startOwnEngine } from '../support/own-engine.ts';
 import { openSuite, run } from '../support/sandbox-suite.ts';
 
@@ -38,10 +38,15 @@ it('F21: what fails for want of room on its disk is no result of a command', asy
   const sandbox = await start();
   await engine.fillDisk();
   try {
-    await expect(run(sandbox, 'head -c 8M /dev/zero >b')).rejects.toThrow(/engine's disk is full/);
+    await expect(run(sandbox, 'head -c 8M /dev/zero >b')).rejects.toThrow(SandboxLost);
     await expect(sandbox.writeFile('/testbed/b', Buffer.alloc(8 << 20))).rejects.toThrow(
-      SandboxLost,
+      EngineUnavailable,
     );
+    // However late it is asked for, and whether or not there is room by then.
+    const late = run(sandbox, 'head -c 8M /dev/zero >b; code=$?; sleep 2; exit $code');
+    await sleep(500);
+    engine.freeDisk();
+    await expect(late).rejects.toThrow(SandboxLost);
   } finally {
     engine.freeDisk();
   }
