@@ -23,13 +23,18 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const interrupted = new AbortController();
+let isEnough = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
+  process.on(signal, () => {
+    if (isEnough || signal === 'SIGTERM') interrupted.abort(new Error(`ended by ${signal}`));
+    else console.error('ends after this batch; Ctrl-C again ends it at once');
+    isEnough = true;
+  });
 }
 const run = await runChaos(
   { faults, seed, kinds: values.kind.filter(isFault) },
   (line) => console.error(line),
-  interrupted.signal,
+  { signal: interrupted.signal, isEnough: () => isEnough },
 ).catch((error: Error) => {
   if (!interrupted.signal.aborted) throw error;
   console.error(`${error.message}; what was started is removed`);

@@ -41,13 +41,13 @@ const LONG_STOP_EVERY = 12;
 const GO_ON_TIMEOUT_MS = 180_000;
 
 /**
- * Injects so many faults, of these kinds where they can be had; the same seed chooses the same kinds and pauses. Rejects with the
- * signal's reason, all removed.
+ * Injects so many faults, or until it is enough, of these kinds where they can be had; the same seed chooses the same kinds and
+ * pauses. Rejects with the signal's reason, all removed.
  */
 export async function runChaos(
   { faults, seed, kinds: wanted }: { faults: number; seed: number; kinds: Fault[] },
   note: (line: string) => void,
-  signal: AbortSignal = new AbortController().signal,
+  { signal, isEnough = () => false }: { signal?: AbortSignal; isEnough?: () => boolean } = {},
 ): Promise<ChaosRun> {
   const random = xoroshiro128plus(seed);
   const pick = (count: number) => (count > 0 ? uniformInt(random, 0, count - 1) : 0);
@@ -67,6 +67,7 @@ export async function runChaos(
   };
   let interruptions = 0;
   let datasetEqual = true;
+  const isGoingOn = () => injected.length < faults && !isEnough();
 
   /** How long what is only interrupted stays so. */
   function stopMsOf(fault: Fault): number {
@@ -78,9 +79,9 @@ export async function runChaos(
   async function disturb(batch: string): Promise<void> {
     const store = await product.store();
     const isOver = async () => [...(await store.ends.outcomes(batch))].length >= SAMPLES;
-    while (injected.length < faults && !(await isOver())) {
+    while (isGoingOn() && !(await isOver())) {
       await sleep(uniformInt(random, ...PAUSE_MS));
-      signal.throwIfAborted();
+      signal?.throwIfAborted();
       const fault = turns.next().value;
       injected.push(fault);
       await inject(disturbed, fault, { stopMs: stopMsOf(fault), pick, env: ENV });
@@ -119,8 +120,8 @@ export async function runChaos(
   }
 
   async function runAll(): Promise<ChaosRun> {
-    signal.throwIfAborted();
-    for (let round = 1; injected.length < faults; round += 1) await runRound(round);
+    signal?.throwIfAborted();
+    for (let round = 1; isGoingOn(); round += 1) await runRound(round);
     await product.run(['down']);
     const leaks = (await product.leftovers()).length;
     const sorted = goneOnMs.toSorted((a, b) => a - b);
@@ -145,7 +146,7 @@ export async function runChaos(
   }
 
   const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
   try {
     // What is under way when it is aborted ends with what it works on.
