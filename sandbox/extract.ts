@@ -43,11 +43,12 @@ export async function extractPatch(
         ),
       ]);
       const gone = findGone(tracked, changes);
+      const sizes = gone.length === 0 ? undefined : await withPatience(verifier.sizes(), patience);
       const wanted = listed.filter(
         ({ path, kind, changed }) =>
           kind !== 'other' && (isTracked(tracked, path) ? changed : !ignored.has(path)),
       );
-      check([...wanted, ...gone], caps);
+      check([...wanted, ...gone.map((path) => ({ path, size: sizes?.get(path) ?? 0 }))], caps);
       const fetched = await fetchEntries(guest, wanted, caps.maxBytes, patience);
       const present = fetched.map(({ path, kind, executable, content }) => {
         const mode = kind === 'link' ? '120000' : executable ? '100755' : '100644';
@@ -55,8 +56,11 @@ export async function extractPatch(
       });
       present.sort((a, b) => (a.path < b.path ? -1 : 1));
       if (gone.length + present.length === 0) return { kind: 'empty' };
-      const deleted = gone.map(({ path }) => path).sort();
-      return verifier.diff(toCommitStream({ deleted, present }), caps.maxBytes, leftMs());
+      return verifier.diff(
+        toCommitStream({ deleted: gone.sort(), present }),
+        caps.maxBytes,
+        leftMs(),
+      );
     });
   } catch (error) {
     if (error instanceof CapPassed) return { kind: 'oversized', reason: error.message };

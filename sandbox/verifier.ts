@@ -8,12 +8,14 @@ import { CapPassed } from './extract.ts';
 import { readFileIn, writeFileIn } from './files.ts';
 import type { GuestClient } from './guest-client.ts';
 import { quote } from './shell.ts';
-import { parseTracked, type TrackedTree } from './tracked.ts';
+import { parseSizes, toTrackedTree, type TrackedTree } from './tracked.ts';
 import { REQUEST } from './wire.ts';
 
 export interface Verifier {
   /** All of the pristine commit. Paths are bytes as latin1 here. */
   tracked(): Promise<TrackedTree>;
+  /** Of every tracked file, by path: that takes git three times as long. */
+  sizes(): Promise<Map<string, number>>;
   /** Those of the paths that the pristine ignore rules match, whether tracked or not: asking for that takes git 30 times as long. */
   ignored(paths: string[], timeoutMs: number): Promise<Set<string>>;
   /** The patch from the pristine commit to the one in a fast-import stream. Throws CapPassed for one that is too large. */
@@ -55,7 +57,8 @@ if ! check <"$work/paths" >"$work/out"; then
 fi
 `;
 
-const TRACKED = 'git ls-tree -r -l -z HEAD >"$work/out"';
+const TRACKED = 'git ls-tree -r -z --name-only HEAD >"$work/out"';
+const SIZES = 'git ls-tree -r -l -z HEAD >"$work/out"';
 
 /** Arguments of both differences: git's own algorithm with nothing that a repository or user could have set. */
 const DIFF = `git -c core.quotePath=true -c diff.algorithm=myers diff-tree -r --no-ext-diff --no-textconv --no-renames --no-color`;
@@ -82,6 +85,7 @@ ${DIFF} -z --raw --abbrev=40 --numstat HEAD ${RESULT_REF} >"$work/facts"
 export function createVerifier(guest: GuestClient): Verifier {
   let tasks = 0;
   let tracked: Promise<TrackedTree> | undefined;
+  let sizes: Promise<Map<string, number>> | undefined;
 
   /** Runs a script over an input, and reads the files it leaves. */
   async function task<T>(
@@ -110,6 +114,11 @@ export function createVerifier(guest: GuestClient): Verifier {
       await runScript(`rm -rf ${work}`, `${work}-end`, timeoutMs).catch(() => {}); // it ends with its container
     }
   }
+
+  const listTree = (script: string): Promise<string> =>
+    task(script, [], Buffer.alloc(0), TRACKED_TIMEOUT_MS, async (file) =>
+      (await file('out', MAX_NAMES_BYTES, 'a tree with names')).toString('latin1'),
+    );
 
   async function runScript(command: string, id: string, timeoutMs: number): Promise<void> {
     const request = {
@@ -144,10 +153,13 @@ export function createVerifier(guest: GuestClient): Verifier {
 
   return {
     tracked() {
-      tracked ??= task(TRACKED, [], Buffer.alloc(0), TRACKED_TIMEOUT_MS, async (file) =>
-        parseTracked((await file('out', MAX_NAMES_BYTES, 'a tree with names')).toString('latin1')),
-      );
+      tracked ??= listTree(TRACKED).then((listing) => toTrackedTree(split(listing)));
       return tracked;
+    },
+
+    sizes() {
+      sizes ??= listTree(SIZES).then(parseSizes);
+      return sizes;
     },
 
     ignored(paths, timeoutMs) {
