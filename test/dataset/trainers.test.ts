@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Column, ColumnType } from '../../dataset/columns.ts';
 import { formatOf } from '../../dataset/formats/formats.ts';
 import { FORMAT_NAMES, type FormatName } from '../../dataset/formats/names.ts';
+import { renderRow } from '../../dataset/row-rendering.ts';
 import { openTarget, TemplateError, type Target } from '../../dataset/target.ts';
 import { toTemplateInput } from '../../dataset/template-input.ts';
 import { makeTarget, TEMPLATES, type TemplateName } from '../support/target-folder.ts';
@@ -104,3 +105,36 @@ function toFeature(type: ColumnType): unknown {
     ? toFeatures(type.struct)
     : { feature: toFeature(type.list), _type: 'List' };
 }
+
+interface Trained {
+  rows: number;
+  lossIsFinite: boolean;
+  /** By rollout: all tokens of the row, and the ids that were trained. */
+  trained: Record<string, { tokens: number; ids: number[] }>;
+}
+
+describe('TRL', () => {
+  test.each(['hermes', 'openai'] as const)(
+    'trains in %s on the very tokens that we show as trained',
+    async (format) => {
+      const { rows, lossIsFinite, trained } = (await readVerified<Trained>('trl'))[format]!;
+      const learned = ROLLOUT_NAMES.filter((name) =>
+        conversationOf(name).turns.every((turn) => turn.role !== 'assistant' || turn.train),
+      );
+      expect(Object.keys(trained)).toEqual(learned);
+      expect(rows).toBe(learned.length);
+      expect(lossIsFinite).toBe(true);
+      const target = targets.get('qwen-training')!;
+      for (const name of learned) {
+        const input = toTemplateInput(rowOf(name, format), false);
+        const form = { format, argumentsAs: 'object' } as const;
+        const { segments, problems } = renderRow(target, conversationOf(name), input, form);
+        const idsOf = (pieces: typeof segments) =>
+          pieces.flatMap(({ text }) => target.encode(text));
+        expect(problems).toEqual([]);
+        expect(idsOf(segments)).toHaveLength(trained[name]!.tokens);
+        expect(idsOf(segments.filter((piece) => piece.trained))).toEqual(trained[name]!.ids);
+      }
+    },
+  );
+});
