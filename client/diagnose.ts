@@ -9,6 +9,7 @@ import { findBaseImage } from '../scripts/base-image.mjs';
 import { askEngine } from '../scripts/engine-api.mjs';
 import { findTemporalCli, TEMPORAL_CLI_VERSION } from '../scripts/temporal-cli.mjs';
 import { isBucket } from '../domain/location.ts';
+import { hasPrices } from '../domain/price.ts';
 import { StoreMissing } from '../domain/store.ts';
 import { openStore } from '../store/open.ts';
 import { CliError } from './errors.ts';
@@ -191,18 +192,21 @@ async function checkTeacher(
   const endpoints = await Promise.all(
     teacher.endpoints.map((endpoint) => checkEndpoint(endpoint, variables)),
   );
-  const prices =
-    teacher.price === undefined
-      ? bad(
-          'prices',
-          'none given: cost is shown as unpriced, and no budget can be kept',
-          'give teacher.price in twinpatch.yaml',
-        )
-      : good(
-          'prices',
-          `$${teacher.price.input} in, $${teacher.price.output} out per million tokens`,
-        );
-  return [...endpoints, prices];
+  return [...endpoints, checkPrices(teacher)];
+}
+
+function checkPrices(teacher: BatchConfig['teacher']): Finding {
+  if (!hasPrices(teacher)) {
+    return bad(
+      'prices',
+      'none given, or not for every endpoint: cost is shown as unpriced, and no cap on it can be kept',
+      'give teacher.price in twinpatch.yaml, or cap tokens and hours alone',
+    );
+  }
+  const prices = teacher.endpoints.flatMap(({ price = teacher.price }) =>
+    price === undefined ? [] : [`$${price.input} in, $${price.output} out`],
+  );
+  return good('prices', `${[...new Set(prices)].join('; ')} per million tokens`);
 }
 
 async function checkEndpoint(

@@ -186,9 +186,15 @@ describe('control over batches', () => {
     const capped = await product.run(['run', '--name', 'capped', ...price, '--max-cost', '0.01']);
     expect(capped.code).toBe(4);
     expect(capped.stdout).toContain('next: twinpatch tune capped --max-cost MORE\n');
-    const values = ['--max-cost', '1000', '--window', '2', '--slots', '2'];
-    const state = JSON.parse(await done('tune', 'capped', ...values, '--json')) as BatchState;
-    const tuned = { window: 2, maxCostUsd: 1000, slots: 2 };
+    expect(await product.containers()).toEqual([]);
+    const tune = async (...values: string[]) =>
+      JSON.parse(await done('tune', 'capped', ...values, '--json')) as BatchState;
+    expect(await tune('--max-cost', '1000', '--max-tokens', '1k')).toMatchObject({
+      phase: 'budget reached',
+      budget: { maxCostUsd: 1000, maxTokens: 1000, reached: 'tokens' },
+    });
+    const state = await tune('--max-tokens', 'auto', '--window', '2', '--slots', '2');
+    const tuned = { window: 2, maxCostUsd: 1000, maxTokens: null, slots: 2 };
     expect(state).toMatchObject({ phase: 'running', tuned });
     expect(await done('status', 'capped', '--follow')).toContain('capped: finished\n');
     expect(await status('capped')).toMatchObject({ held: 0, unfinished: 0, tuned });

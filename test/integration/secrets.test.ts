@@ -92,7 +92,7 @@ describe('keys, and what is paid with them', () => {
     product = await createProduct();
     writeFileSync(keyFile, `${KEYS.first}\n`);
     const policies = { reproduce: 1 };
-    teacher = await startScriptedTeacher({ seed: 7, latencyMs: 50, faultRate: 0, policies });
+    teacher = await startScriptedTeacher({ seed: 7, latencyMs: 200, faultRate: 0, policies });
     byFile = await startEchoing(teacher.baseUrl, 'authorization', (key, calls) => {
       const isRight = calls <= 8 ? key.endsWith(KEYS.first) : key.endsWith(KEYS.second);
       return isRight ? undefined : 401;
@@ -137,10 +137,10 @@ describe('keys, and what is paid with them', () => {
       (await status()).waiting.some(({ reason }) => reason.includes('no use for')),
     );
     writeFileSync(keyFile, `${KEYS.second}\n`);
-    isMended = true;
     await until('the second key is used', async () =>
       byFile.keys.some((key) => key.endsWith(KEYS.second)),
     );
+    isMended = true;
   });
 
   it('status says what is done at each endpoint just now', async () => {

@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { BatchConfigInput } from '../../../domain/config.ts';
 import type { Teacher } from '../../../domain/ports.ts';
@@ -119,6 +122,24 @@ test('one unpriced call leaves the cap in force', async () => {
   await ask(teacher);
   await ask(teacher);
   await expect(ask(teacher)).rejects.toMatchObject({ kind: 'budget' });
+});
+
+test('three workers pass the cap by less than the calls that they have under way', async () => {
+  vi.useRealTimers();
+  await putCaps({ maxCostUsd: 2 });
+  const [workers, calls] = [3, 4];
+  const script = fileURLToPath(new URL('../../support/budget-process.ts', import.meta.url));
+  const paid = await Promise.all(
+    Array.from({ length: workers }, async () => {
+      const args = ['--import', 'tsx', script, folder, 'b', String(calls)];
+      const { stdout } = await promisify(execFile)(process.execPath, args);
+      return Number(stdout);
+    }),
+  );
+  const { costUsd } = await store.spend.total('b');
+  expect(costUsd).toBeCloseTo(paid.reduce((sum, each) => sum + each, 0) / 100);
+  expect(costUsd).toBeGreaterThanOrEqual(1.999);
+  expect(costUsd).toBeLessThan(2 + (workers * calls) / 100);
 });
 
 test('who waits for what another worker has reserved gives up when asked to', async () => {
