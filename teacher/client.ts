@@ -45,7 +45,7 @@ export interface TeacherDeps {
   /** What a call waits for now; null when it does no more. */
   onWait?: (call: CallId, wait: Wait | null) => void;
   /** Asked right before every request that goes out, which a rejection keeps from going; it is `complete`'s then. */
-  admit?: (signal: AbortSignal) => Promise<void>;
+  admit?: (call: CallId, signal: AbortSignal) => Promise<void>;
   clock?: Clock;
 }
 
@@ -137,7 +137,6 @@ export function createTeacher(
     request: CompletionRequest,
     signal: AbortSignal,
   ): Promise<Asked> {
-    await deps.admit?.(signal);
     let key: string | undefined;
     try {
       key = await readKey(endpoint);
@@ -201,6 +200,7 @@ export function createTeacher(
         await unblockWhereKeyChanged();
         const { gate, turn } = await enter(asking, call, signal);
         try {
+          await deps.admit?.(call, signal);
           const asked = await ask(gate, turn, request, signal);
           if (asked.kind === 'reply') {
             const completion = toCompletion(gate.endpoint, request, call, asked);

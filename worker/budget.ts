@@ -19,10 +19,15 @@ import type { Store } from '../domain/store.ts';
 const MAX_AGE_MS = 2_000;
 /** What others have reserved is spent, or free again, after a while. */
 const LOOK_AGAIN_MS = 1_000;
+const RESERVED =
+  'What is left of the budget is reserved by other workers: within two minutes it is spent, or free again.';
 
 export interface Budget {
-  /** Resolves when another call may go out. Throws TeacherError{kind: 'budget'} at a cap. */
-  admit(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when another call may go out. Throws TeacherError{kind: 'budget'} at a cap. `onWait` is told what it waits for, and,
+   * with null, that it does no more.
+   */
+  admit(signal: AbortSignal, onWait?: (reason: string | null) => void): Promise<void>;
 }
 
 export function createBudget(store: Store, batchId: string): Budget {
@@ -61,7 +66,7 @@ export function createBudget(store: Store, batchId: string): Budget {
   }
 
   return {
-    async admit(signal) {
+    async admit(signal, onWait = () => {}) {
       let { caps, reached } = await standing();
       while (reached !== undefined || !(await isReserved(caps))) {
         const isLeft = reached === undefined;
@@ -69,7 +74,10 @@ export function createBudget(store: Store, batchId: string): Budget {
         known = undefined;
         ({ caps, reached } = await standing());
         if (reached !== undefined) throw new TeacherError('budget', reached);
-        if (isLeft) await sleep(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+        if (!isLeft) continue;
+        onWait(RESERVED);
+        await sleep(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+        onWait(null);
         signal.throwIfAborted();
       }
     },

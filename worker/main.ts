@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, type RuntimeOptions, Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { createMainActivities, createRolloutActivities } from '../activities/create-activities.ts';
 import { MAIN_QUEUE, ROLLOUT_QUEUE } from '../domain/ids.ts';
@@ -27,7 +27,7 @@ import { bundleWorkflows } from './build-bundle.ts';
 import { closedSamples } from './closed-samples.ts';
 import { connectionOptions } from './connection.ts';
 import type { WorkerEnvironment } from './environment.ts';
-import { createMetrics, metricsOptions } from './metrics.ts';
+import { installRuntime } from './metrics.ts';
 import { watchServer } from './server-watch.ts';
 import { watchSlots } from './slots.ts';
 import { createTeachers } from './teachers.ts';
@@ -50,14 +50,7 @@ export async function runWorker(
   // The log is on the store's disk, as a rule: where that is full its lines wait, and the worker is not lost with them.
   output.on('error', () => undefined);
   const log = pino(output);
-  const { metricsPort } = environment;
-  const telemetryOptions =
-    metricsPort === undefined ? undefined : await metricsOptions(metricsPort);
-  if (metricsPort !== undefined && telemetryOptions === undefined) {
-    log.warn(`port ${metricsPort} is taken: no metrics (TWINPATCH_METRICS_PORT names another)`);
-  }
-  Runtime.install({
-    ...(telemetryOptions && { telemetryOptions }),
+  const runtime: RuntimeOptions = {
     logger: new DefaultLogger('WARN', ({ level, message, meta }) =>
       log[level === 'ERROR' ? 'error' : 'warn'](
         { ...meta, error: String(meta?.['error'] ?? '') || undefined },
@@ -66,7 +59,8 @@ export async function runWorker(
     ),
     // Signals are ours: the runtime would stop without draining.
     shutdownSignals: [],
-  });
+  };
+  const metrics = installRuntime(runtime, environment.metricsPort, (why) => log.warn(why));
 
   const { saving, cacheFolder } = environment;
   const copying = { everyLines: saving.everySteps * LINES_PER_STEP, everyMs: saving.everyMs };
@@ -79,7 +73,6 @@ export async function runWorker(
     folder: join(environment.cacheFolder, 'images', engine.id.replaceAll(':', '')),
     maxBytes: environment.imageBytes,
   });
-  const metrics = createMetrics(Runtime.instance().metricMeter);
   const teachers = createTeachers(store, variables, environment.allowedKeyVariables, metrics);
   const options = connectionOptions({ address: environment.temporal }, variables);
   const { namespace } = environment;

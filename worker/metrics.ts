@@ -1,9 +1,7 @@
 /** What this worker does, as numbers for Prometheus: on loopback, beside those that Temporal's own runtime gives. */
 
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import type { MetricMeter } from '@temporalio/common';
-import type { RuntimeOptions } from '@temporalio/worker';
+import { Runtime, type RuntimeOptions } from '@temporalio/worker';
 import type { SpendLine } from '../domain/spend.ts';
 import type { EndpointPulse } from '../domain/store.ts';
 
@@ -19,26 +17,40 @@ export interface Metrics {
   slots(count: number): void;
 }
 
-/** Options of a runtime that serves them at `http://127.0.0.1:<port>/metrics`; undefined where that port is taken. */
-export async function metricsOptions(
-  port: number,
-): Promise<RuntimeOptions['telemetryOptions'] | undefined> {
-  // The runtime would not start at all.
-  if (!(await isFree(port))) return undefined;
-  return {
-    metrics: {
-      prometheus: {
-        bindAddress: `${HOST}:${port}`,
-        countersTotalSuffix: true,
-        unitSuffix: true,
-        useSecondsForDurations: true,
-        histogramBucketOverrides: { twinpatch_call_duration: CALL_SECONDS },
-      },
-    },
-  };
+/**
+ * Installs the runtime that serves them at `http://127.0.0.1:<port>/metrics`. Where that can't be, as with a port that another worker
+ * has, `onTrouble` is told, and the runtime goes without.
+ */
+export function installRuntime(
+  options: RuntimeOptions,
+  port: number | undefined,
+  onTrouble: (message: string) => void,
+): Metrics {
+  try {
+    Runtime.install(port === undefined ? options : { ...options, ...servedAt(port) });
+  } catch (error) {
+    if (port === undefined) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    onTrouble(`no metrics at port ${port}: ${why}; TWINPATCH_METRICS_PORT names another one`);
+    Runtime.install(options);
+  }
+  return createMetrics(Runtime.instance().metricMeter);
 }
 
-export function createMetrics(meter: MetricMeter): Metrics {
+// --- internal ---
+
+function servedAt(port: number): Pick<RuntimeOptions, 'telemetryOptions'> {
+  const prometheus = {
+    bindAddress: `${HOST}:${port}`,
+    countersTotalSuffix: true,
+    unitSuffix: true,
+    useSecondsForDurations: true,
+    histogramBucketOverrides: { twinpatch_call_duration: CALL_SECONDS },
+  };
+  return { telemetryOptions: { metrics: { prometheus } } };
+}
+
+function createMetrics(meter: MetricMeter): Metrics {
   const calls = meter.createCounter('twinpatch_calls', undefined, 'Paid calls');
   const unpriced = meter.createCounter('twinpatch_unpriced_calls', undefined, 'Calls of no cost');
   const tokens = meter.createCounter('twinpatch_tokens', undefined, 'Tokens of paid calls by kind');
@@ -68,18 +80,4 @@ export function createMetrics(meter: MetricMeter): Metrics {
     },
     slots: (count) => slots.set(count),
   };
-}
-
-// --- internal ---
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer();
-  try {
-    await once(probe.listen(port, HOST), 'listening');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    probe.close();
-  }
 }

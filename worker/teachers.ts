@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import type { BatchConfig } from '../domain/config.ts';
-import { type Teacher, TeacherError } from '../domain/ports.ts';
+import { type CallId, type Teacher, TeacherError } from '../domain/ports.ts';
 import type { Waiting } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import { createTeacher, type Wait } from '../teacher/client.ts';
@@ -45,17 +45,21 @@ export function createTeachers(
     return budget;
   }
 
+  function noteWait({ scope }: CallId, waiting: Waiting | null): void {
+    const sample = scope.split('/', 2).join('/');
+    if (waiting === null) waits.delete(sample);
+    else waits.set(sample, waiting);
+  }
+
   async function open(batch: BatchRecord): Promise<Teacher> {
     const share = createShare(store.shares, batch.id);
+    const budget = budgetOf(batch);
     const teacher = createTeacher(await withEndpoints(batch.config.teacher), {
       apiKey,
       share: share.now,
-      admit: budgetOf(batch).admit,
-      onWait({ scope }, wait) {
-        const sample = scope.split('/', 2).join('/');
-        if (wait === null) waits.delete(sample);
-        else waits.set(sample, toWaiting(wait));
-      },
+      admit: (call, signal) =>
+        budget.admit(signal, (reason) => noteWait(call, reason === null ? null : { reason })),
+      onWait: (call, wait) => noteWait(call, wait === null ? null : toWaiting(wait)),
     });
     const pulse = createPulse(store.pulses, batch.id, teacher.loads, (endpoints) =>
       metrics?.atEndpoints(batch.id, endpoints),

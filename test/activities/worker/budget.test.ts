@@ -148,7 +148,11 @@ test('who waits for what another worker has reserved gives up when asked to', as
   await mkdir(join(folder, 'batches/b/budget'), { recursive: true });
   await writeFile(join(folder, 'batches/b/budget/1.json'), JSON.stringify({ other: reserved }));
   const stopping = new AbortController();
-  const waiting = createBudget(store, 'b').admit(stopping.signal);
-  stopping.abort(new Error('stopped'));
+  const told: (string | null)[] = [];
+  const waiting = createBudget(store, 'b').admit(stopping.signal, (reason) => {
+    told.push(reason);
+    stopping.abort(new Error('stopped'));
+  });
   await expect(waiting).rejects.toThrow('stopped');
+  expect(told).toEqual([expect.stringContaining('reserved by other workers'), null]);
 });

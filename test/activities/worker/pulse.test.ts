@@ -1,10 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { EndpointPulse, Pulses } from '../../../domain/store.ts';
-import { metricsOptions } from '../../../worker/metrics.ts';
 import { createPulse, type EndpointLoad } from '../../../worker/pulse.ts';
-import { freePort } from '../../support/free-port.ts';
 import { toSpendLine } from '../../support/paid-calls.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -49,15 +45,4 @@ test('says what is under way and how fast tokens come, and once that nothing doe
   expect(said.slice(-1)).toEqual([[]]);
   expect(said.filter((endpoints) => endpoints.length === 0)).toHaveLength(1);
   pulse.stop();
-});
-
-test('metrics are served on loopback alone, and nowhere where their port is taken', async () => {
-  vi.useRealTimers();
-  const port = await freePort();
-  const options = await metricsOptions(port);
-  expect(options?.metrics).toMatchObject({ prometheus: { bindAddress: `127.0.0.1:${port}` } });
-  const other = createServer().listen(port, '127.0.0.1');
-  await once(other, 'listening');
-  expect(await metricsOptions(port)).toBeUndefined();
-  other.close();
 });
