@@ -45,11 +45,16 @@ export interface BatchStats extends Omit<WeighedRows, 'rows' | 'simulated'> {
   costPerRowUsd: number | null;
 }
 
+export interface StatsOptions extends SelectionOptions {
+  /** Folder of the tokenizer that counts tokens. */
+  tokenizer?: string | undefined;
+}
+
 /** Reads plans, functions and every finished sample; keeps no trajectory. Throws CliError. */
 export async function readStats(
   store: Store,
   batches: BatchRecord[],
-  options: SelectionOptions,
+  options: StatsOptions,
 ): Promise<BatchStats> {
   const functions = await readFunctions(store, batches);
   const findLicence = createFindLicence(store);
@@ -67,15 +72,16 @@ export async function readStats(
     }
   }
   const planned = await Promise.all(batches.map(({ id }) => store.batches.planned(id)));
-  const { rows, simulated, ...weighed } = await weighFilters(
-    samples(),
-    formatOf(options.format ?? 'hermes'),
-    { ...toSurveyOptions(options), planned: planned.reduce((total, count) => total + count, 0) },
-  ).catch((error: unknown) => {
-    if (error instanceof DatasetError)
-      throw new CliError(EXIT.failed, error.message, { cause: error });
-    throw error;
-  });
+  const total = planned.reduce((sum, count) => sum + count, 0);
+  const { rows, simulated, ...weighed } = await toCountedOptions(options)
+    .then((asked) =>
+      weighFilters(samples(), formatOf(options.format ?? 'hermes'), { ...asked, planned: total }),
+    )
+    .catch((error: unknown) => {
+      if (error instanceof DatasetError)
+        throw new CliError(EXIT.failed, error.message, { cause: error });
+      throw error;
+    });
   const spent = addUp(
     await Promise.all(batches.map((batch) => summarizeBatch(store, batch, findLicence))),
   );
@@ -98,6 +104,18 @@ export async function readStats(
 // --- internal ---
 
 const RECALLS = [0, 0.25, 0.5, 0.75, 1];
+
+async function toCountedOptions({ tokenizer, ...options }: StatsOptions) {
+  const asked = toSurveyOptions(options);
+  if (tokenizer === undefined) return asked;
+  const { openTarget } = await import('../dataset/target.ts');
+  const target = await openTarget(tokenizer);
+  return {
+    ...asked,
+    conversation: { ...asked.conversation, ownTokens: target.controlTokens },
+    views: { ...asked.views, countTokens: (text: string) => target.encode(text).length },
+  };
+}
 
 function emptyRecalls(): BatchStats['recall'] {
   const empty = () => ({

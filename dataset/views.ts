@@ -67,6 +67,7 @@ export function toShownViews(views: Views): Record<string, Json> {
     prefer: prefer === undefined ? null : `${prefer.fact}${prefer.least ? ':least' : ''}`,
     seed: views.seed,
     tokenBudget: views.tokenBudget,
+    tokens: views.countTokens === estimateTokens ? 'estimated' : 'counted',
     cut: views.cut,
   };
 }

@@ -14,6 +14,7 @@ export function registerStats(program: Command, io: Io): void {
       'Shows how many functions, samples and rows batches have and why the others are none, and what each filter would cost. Takes the options of `export` that choose rows, and writes nothing.',
     );
   withSelection(command)
+    .option('--tokenizer <folder>', 'count tokens with it; without one they are estimated')
     .option(...STORE_OPTION)
     .option(...JSON_OPTION)
     .addHelpText(
@@ -27,10 +28,13 @@ Examples:
 JSON: {batches, simulated, functions, samples, recall, t1, t2, views, filters, spent, paid, costPerRowUsd}; see docs/cli.md.`,
     )
     .action(async (names, options) => {
+      const { resolve } = await import('node:path');
       const { openSession, requireBatches } = await import('../session.ts');
       const { readStats } = await import('../batch-stats.ts');
       const { store } = await openSession(io, options);
-      const stats = await readStats(store, await requireBatches(store, names), options);
+      const batches = await requireBatches(store, names);
+      const tokenizer = options.tokenizer && resolve(io.cwd, options.tokenizer);
+      const stats = await readStats(store, batches, { ...options, tokenizer });
       if (options.json) return printJson(io, stats);
       const { renderStats } = await import('../render-stats.ts');
       await print(io, `${stats.batches.join(', ')}\n`);

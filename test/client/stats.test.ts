@@ -13,6 +13,7 @@ import { toBatch, toEnd, toSample, toSamples } from '../support/batch-fixture.ts
 import { runCli } from '../support/cli.ts';
 import { hex, toRolloutResult } from '../support/fake-results.ts';
 import { toSpendLine } from '../support/paid-calls.ts';
+import { makeTarget } from '../support/target-folder.ts';
 
 let folder: string;
 
@@ -168,6 +169,14 @@ describe('stats', () => {
       't2: licenceKind = copyleft',
     );
     expect([t1.rows, t2.rows]).toEqual([2, 0]);
+  });
+
+  it('counts tokens as a tokenizer does where one is named', async () => {
+    // Of the tiny tokenizer nearly each letter is a token.
+    const target = await makeTarget(folder, 'qwen');
+    const asked = ['--min-recall', '0', '--where', 'tokens > 300'];
+    expect((await stats(...asked)).t2.rows).toBe(0);
+    expect((await stats(...asked, '--tokenizer', target)).t2.rows).toBe(2);
   });
 
   it('is a page of tables for people', async () => {
