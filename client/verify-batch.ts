@@ -1,6 +1,6 @@
 /** Verifies a batch anew and waits for the end; Ctrl-C turns away from it, and it goes on. */
 
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowFailedError } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchConfig } from '../domain/config.ts';
 import { canonicalJson } from '../domain/ids.ts';
@@ -70,6 +70,13 @@ export async function verifyBatch(
       shown = line;
     }
   } catch (error) {
+    if (error instanceof WorkflowFailedError) {
+      throw new CliError(
+        EXIT.failed,
+        `the verification of ${batch.id} was ended — begun anew elsewhere, or from the server's UI; what is verified is in the store`,
+        { cause: error, next: `twinpatch verify ${batch.id}` },
+      );
+    }
     if (!isServerGone(error)) throw error;
     throw new CliError(
       EXIT.failed,
