@@ -2,7 +2,7 @@
 
 import type { BatchConfig } from '../domain/config.ts';
 import type { Hash } from '../domain/ids.ts';
-import type { Images, Sandboxes, Teacher } from '../domain/ports.ts';
+import type { Images, Sandboxes, SnapshotFiles, Teacher } from '../domain/ports.ts';
 import type { Ref, Waiting } from '../domain/sample.ts';
 import type { BatchRecord, Store } from '../domain/store.ts';
 import type { PatchJudgement } from '../domain/verification.ts';
@@ -15,13 +15,14 @@ export interface MainDeps {
   teacherFor(batch: BatchRecord): Promise<Teacher>;
   /** What a sample's call to the teacher waits for just now. */
   waitingFor(batchId: string, sampleKey: string): Waiting | undefined;
+  snapshots: SnapshotFiles;
   /** Those of these samples whose workflow has closed, or was never there. */
   closedSamples(batchId: string, keys: string[]): Promise<string[]>;
 }
 
 export interface RolloutDeps extends Pick<
   MainDeps,
-  'store' | 'hash' | 'teacherFor' | 'waitingFor'
+  'store' | 'hash' | 'teacherFor' | 'waitingFor' | 'snapshots'
 > {
   images: Images;
   sandboxes: Sandboxes;

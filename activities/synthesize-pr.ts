@@ -1,12 +1,19 @@
 /** Claims the target patch, then has the teacher turn rollout 1 into a pull-request text that gives little of it away. */
 
 import { demonstrationsOf } from '../domain/demonstrations.ts';
-import { leakScore } from '../domain/leak.ts';
-import { parsePullRequest, promptsOf, render, renderSteps } from '../domain/prompts.ts';
+import { type Leak, leakOf } from '../domain/leak.ts';
+import {
+  parsePullRequest,
+  promptsOf,
+  render,
+  renderAvoid,
+  renderSteps,
+} from '../domain/prompts.ts';
 import type { RolloutResult, Spent, SyntheticPrResult } from '../domain/sample.ts';
 import { samplingOf, stageName } from '../domain/stage-key.ts';
 import { addCost, addUsage, NO_USAGE, type Trajectory } from '../domain/trajectory.ts';
 import { askUntil, rememberIn } from './ask.ts';
+import { codeBefore } from './code-before.ts';
 import type { MainDeps } from './deps.ts';
 import { failure } from './failures.ts';
 import { callScope, readResult, readSample, runStage, type StageInput } from './stage.ts';
@@ -20,7 +27,7 @@ export interface SynthesizePrInput extends StageInput {
   rollout1: string;
 }
 
-export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: MainDeps) {
+export function createSynthesizePr({ store, hash, teacherFor, waitingFor, snapshots }: MainDeps) {
   /** Returns the text with the lowest leak; none is bought when another sample of the batch has the same patch. */
   return function synthesizePr(input: SynthesizePrInput): Promise<SyntheticPrResult> {
     return runStage(
@@ -70,21 +77,26 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
         const patch = Buffer.from(await store.blobs.get(rollout1.patch.ref)).toString();
         const trajectory = await store.blobs.getJson<Trajectory>(rollout1.trajectory);
         const teacher = await teacherFor(batch);
-        let best: { text: string; leak: number } | undefined;
+        const before = await codeBefore(snapshots, sample, patch);
+        let best: { text: string; leak: Leak } | undefined;
         let spent: Spent = NOTHING;
         let tries = 0;
-        while (tries < TEXTS && (best === undefined || best.leak > maxLeak)) {
+        while (tries < TEXTS && (best === undefined || best.leak.score > maxLeak)) {
           tries += 1;
+          const avoided = best?.leak.given ?? [];
           const written = await askUntil({
             teacher,
             scope: callScope(input, `${name}.${tries}`),
             signal,
             once: rememberIn(store.ledger, { ...key, name: `${name}.${tries}` }),
             prompt: (maxChars) =>
-              render(template, {
-                demonstration: demonstration.text,
-                steps: renderSteps(trajectory, maxChars),
-              }),
+              [
+                render(template, {
+                  demonstration: demonstration.text,
+                  steps: renderSteps(trajectory, maxChars),
+                }),
+                ...(avoided.length === 0 ? [] : [renderAvoid(avoided)]),
+              ].join('\n\n'),
             parse: parsePullRequest,
           });
           spent = {
@@ -92,14 +104,15 @@ export function createSynthesizePr({ store, hash, teacherFor, waitingFor }: Main
             costUsd: addCost(spent.costUsd, written.spent.costUsd),
           };
           if (written.answer === undefined) break;
-          const leak = leakScore(written.answer, patch).score;
-          if (best === undefined || leak < best.leak) best = { text: written.answer, leak };
+          const leak = leakOf(written.answer, patch, before);
+          if (best === undefined || leak.score < best.leak.score)
+            best = { text: written.answer, leak };
         }
         return store.ledger.put<SyntheticPrResult>(key, {
           key: name,
           duplicateOf: null,
           text: best === undefined ? null : await store.blobs.put(Buffer.from(best.text)),
-          leak: best?.leak ?? 0,
+          leak: best?.leak.score ?? 0,
           tries,
           spent,
         });

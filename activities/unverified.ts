@@ -60,7 +60,7 @@ export function createLoadUnverified({ store, hash }: Pick<MainDeps, 'store' | '
 
 function rolloutsOf(end: SampleEnd | undefined) {
   if (end?.verdict.kind !== 'verified') return undefined;
-  const { 'rollout-1': rollout1, 'rollout-2': rollout2 } = end.results;
+  const { 'rollout-1': rollout1, 'rollout-2': rollout2, 'synthetic-pr': pr } = end.results;
   if (rollout1 === undefined || rollout2 === undefined) return undefined;
-  return { rollout1, rollout2, generation: end.generation };
+  return { rollout1, rollout2, generation: end.generation, ...(pr !== undefined && { pr }) };
 }

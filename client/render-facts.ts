@@ -5,7 +5,7 @@ import type { VerificationFacts } from '../domain/verification.ts';
 
 /** A line for each group of facts that is there. */
 export function renderFacts(facts: Partial<VerificationFacts>): string[] {
-  const { variants, target, produced, judgement, behaviour } = facts;
+  const { variants, target, produced, judgement, behaviour, leak } = facts;
   const lines: string[] = [];
   if (variants !== undefined) {
     const shares = Object.entries(variants).map(
@@ -32,6 +32,12 @@ export function renderFacts(facts: Partial<VerificationFacts>): string[] {
     lines.push(
       `behaviour  ${rollout1.steps} and ${rollout2.steps} steps; shared: files read ${toShare(shared.filesRead)}, files edited ${toShare(shared.filesEdited)}, actions ${toShare(shared.actions)}`,
     );
+  }
+  if (leak) {
+    const { given, ...shares } = leak;
+    const parts = Object.entries(shares).map(([name, share]) => `${name} ${toShare(share)}`);
+    const what = given.length === 0 ? '' : `; given away: ${given.join(' | ')}`;
+    lines.push(`leak       ${parts.join(', ')}${what}`);
   }
   return lines;
 }

@@ -1,5 +1,6 @@
 /** Short issue and pull-request texts about invented projects: examples of style and length for the synthetic pull request. */
 
+import { isBenchmarkText } from './benchmark-texts.ts';
 import type { BatchConfig } from './config.ts';
 import { PromptError } from './prompts.ts';
 
@@ -170,7 +171,8 @@ So far saving drops every comment and sorts the keys. People who edit the file b
 
 /**
  * The demonstrations of a batch: the built-in ones with the user's added (an id of ours replaces that text), or the user's
- * alone. Sorted by id, so the order in the YAML decides nothing. Throws PromptError when nothing is left or a text is blank.
+ * alone. Sorted by id, so the order in the YAML decides nothing. Throws PromptError when nothing is left, a text is blank, or one
+ * is of an evaluation benchmark.
  */
 export function demonstrationsOf(
   config: BatchConfig['prompts']['demonstrations'],
@@ -182,6 +184,11 @@ export function demonstrationsOf(
     if (text.trim() === '') {
       throw new PromptError(
         `prompts.demonstrations.${id}: the text is blank; write one or remove it`,
+      );
+    }
+    if (isBenchmarkText(text)) {
+      throw new PromptError(
+        `prompts.demonstrations.${id}: the text is of an evaluation benchmark, which trained models are measured by; take one from elsewhere`,
       );
     }
     byId.set(id, { id, text });

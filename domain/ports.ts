@@ -1,6 +1,7 @@
 /** What the agent and the activities need from the world. Every port has a fake or a second implementation, and one test suite. */
 
 import type { Price } from './teacher-config.ts';
+import type { Ref } from './sample.ts';
 import type { AssistantMessage, Message, Repair, ToolSchema, Usage } from './trajectory.ts';
 
 // --- teacher ---
@@ -286,6 +287,14 @@ export interface ChangedFile {
   path: string;
   change: 'added' | 'modified' | 'deleted' | 'mode';
   binary: boolean;
+}
+
+// --- snapshots ---
+
+/** Files of stored snapshots. */
+export interface SnapshotFiles {
+  /** The content of those of these paths that are files or links; of a link, its target. Throws what the store does. */
+  read(snapshot: Ref, paths: readonly string[]): Promise<Map<string, Uint8Array>>;
 }
 
 // --- journal ---

@@ -127,6 +127,12 @@ Write the finished text, and nothing else, between these tags:
 …
 </${PR_TAG}>`;
 
+/** What follows the pull-request prompt when a text that was written for it gave this away. */
+export function renderAvoid(given: readonly string[]): string {
+  const items = given.map((each) => `- ${each.replaceAll(/\s+/g, ' ')}`).join('\n');
+  return `A text that was written before gave parts of the solution away. Write another one that can do without these, and describes instead what is seen from outside:\n\n<avoid>\n${items}\n</avoid>`;
+}
+
 /** The prompts of a batch: the user's where given. Throws PromptError when one can't be rendered. */
 export function promptsOf(config: BatchConfig['prompts']): Prompts {
   const template = (key: keyof Prompts, builtIn: string, variables: string[]): Template => {

@@ -2,6 +2,7 @@
 
 import type { BatchConfig } from './config.ts';
 import type { Hash } from './ids.ts';
+import type { Leak } from './leak.ts';
 import type { PatchFacts } from './patch-facts.ts';
 import type { FileRecall } from './recall.ts';
 import type { RecallVariants } from './recall-variants.ts';
@@ -9,7 +10,7 @@ import type { VerifyResult } from './sample.ts';
 import { stageName } from './stage-key.ts';
 
 /** Part of a verification's key: it changes when what is recorded does. */
-const FACTS_VERSION = 2;
+const FACTS_VERSION = 3;
 
 export interface VerificationFacts {
   target: PatchFacts;
@@ -20,6 +21,8 @@ export interface VerificationFacts {
   /** Of the produced patch. */
   judgement: PatchJudgement;
   behaviour: BehaviourFacts;
+  /** Of the pull request that rollout 2 worked from; null where it was not told. */
+  leak: Leak | null;
 }
 
 /** A verification as readers get it: with facts of an earlier version, a part of them. */

@@ -2,11 +2,11 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type AppliedFile, applyPatch, pathsOf } from '../domain/patch-apply.ts';
+import type { SnapshotFiles } from '../domain/ports.ts';
 import type { Ref } from '../domain/sample.ts';
 import type { PatchJudgement } from '../domain/verification.ts';
 import { loadGrammar } from './grammar.ts';
 import { languageOf, type Language } from './languages.ts';
-import type { SnapshotFiles } from './snapshot-files.ts';
 
 export type PatchJudge = (snapshot: Ref, patch: string) => Promise<PatchJudgement>;
 
@@ -15,7 +15,7 @@ export function createPatchJudge(files: SnapshotFiles): PatchJudge {
   return async (snapshot, patch) => {
     const contents = await files.read(snapshot, pathsOf(patch));
     // As the patch was decoded: bytes that are no UTF-8 stand for the same character on both sides.
-    const applied = applyPatch(patch, (path) => contents.get(path)?.toString('utf8'));
+    const applied = applyPatch(patch, (path) => decode(contents.get(path)));
     if ('misfit' in applied) return { applies: false, parses: null, unparsable: [] };
     const unparsable: string[] = [];
     let looked = 0;
@@ -40,6 +40,10 @@ export function createPatchJudge(files: SnapshotFiles): PatchJudge {
 }
 
 // --- internal ---
+
+function decode(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && Buffer.from(bytes).toString('utf8');
+}
 
 /** Characters parsed for one patch; a second or two at most. */
 const MAX_UNITS = 8 * 1024 ** 2;

@@ -1,17 +1,13 @@
 /** Files of stored snapshots by their path; small snapshots stay in memory, because every sample of a commit asks for its own. */
 
 import tar from 'tar-stream';
+import type { SnapshotFiles } from '../domain/ports.ts';
 import type { Ref } from '../domain/sample.ts';
 
 /** All snapshots that are kept, together. */
 const KEPT_BYTES = 64 * 1024 ** 2;
 
 type Files = Map<string, Buffer>;
-
-export interface SnapshotFiles {
-  /** The content of those of these paths that are files or links; of a link, its target. Throws what the stream does. */
-  read(snapshot: Ref, paths: readonly string[]): Promise<Files>;
-}
 
 /** Reads what `writeSnapshot` wrote; `open` gives a snapshot's bytes. */
 export function createSnapshotFiles(

@@ -79,6 +79,7 @@ export async function runWorker(
   const client = new Client({ connection: await Connection.connect(options), namespace });
   const connection = await NativeConnection.connect(options);
 
+  const snapshots = createSnapshotFiles((snapshot) => store.blobs.stream(snapshot));
   const deps = {
     store,
     hash: sha256,
@@ -92,7 +93,8 @@ export async function runWorker(
       shared: environment.shareImages ? store.images : undefined,
     }),
     sandboxes,
-    judgePatch: createPatchJudge(createSnapshotFiles((snapshot) => store.blobs.stream(snapshot))),
+    snapshots,
+    judgePatch: createPatchJudge(snapshots),
     saving: environment.saving,
   };
   const running: RunningActivities = new Set();

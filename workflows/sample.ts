@@ -154,7 +154,7 @@ async function verifyAttempt(
   course.results['rollout-2'] = second.key;
 
   enter('verify', course);
-  const verified = await verify({ ...of, rollout1, rollout2: second.key });
+  const verified = await verify({ ...of, rollout1, rollout2: second.key, pr: pr.key });
   course.results.verify = verified.key;
   course.recall = { exact: verified.exact.recall, sera: verified.sera.recall };
   return { verdict: { kind: 'verified' } };

@@ -94,6 +94,9 @@ describe('the pull-request text', () => {
     expect(result.leak).toBeLessThan(0.5);
     const text = Buffer.from(await stages.store.blobs.get(result.text!)).toString();
     expect(text).toBe('Headers whose value has a colon are cut short.');
+    const asked = stages.world.requests.map(({ messages }) => messages[0]?.content ?? '');
+    expect(asked.map((prompt) => prompt.includes('<avoid>'))).toEqual([false, true, true]);
+    expect(asked[1]).toContain('- return name.strip(), value.strip()');
     expect(await write(1, key)).toEqual(result);
     expect(stages.world.calls).toHaveLength(3);
   });
@@ -171,12 +174,16 @@ test('verification gives both recalls and the facts of both patches', async () =
   expect(facts.judgement).toEqual({ applies: false, parses: null, unparsable: [] });
 });
 
-test('verification says of a patch that fits whether it parses', async () => {
+test('verification says of a patch that fits whether it parses, and of the pull request what it gives away', async () => {
   const first = await rollout1(1);
+  stages.world.reply = () => say(LEAKING);
+  const of = { ...stages.of(1), rollout1: first.key };
+  const pr = await runActivity(() => stages.synthesizePr({ ...of, attempt: 1 }));
   const verified = await runActivity(() =>
-    stages.verify({ ...stages.of(1), rollout1: first.key, rollout2: first.key }),
+    stages.verify({ ...of, rollout2: first.key, pr: pr.key }),
   );
   const facts = await stages.store.blobs.getJson<VerificationFacts>(verified.facts);
+  expect(facts.leak).toMatchObject({ score: pr.leak, lines: 1 });
   expect(facts.judgement).toEqual({ applies: true, parses: true, unparsable: [] });
 });
 

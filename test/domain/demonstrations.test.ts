@@ -25,3 +25,13 @@ test('a blank text, or none at all, is refused with the reason', () => {
   );
   expect(() => demonstrationsOf({ replace: true, add: {} })).toThrow('no example is left');
 });
+
+test('a text of an evaluation benchmark is refused, wherever it stands in one of the user', () => {
+  const add = (text: string) => () => demonstrationsOf({ replace: false, add: { mine: text } });
+  const statement =
+    'UsernameValidator allows trailing newline in usernames\nDescription\n\nASCIIUsernameValidator and UnicodeUsernameValidator';
+  const reason = 'prompts.demonstrations.mine: the text is of an evaluation benchmark';
+  expect(add(`From a tracker:\n\n## ${statement}`)).toThrow(reason);
+  expect(add('As in django__django-11099, names may end with a newline.')).toThrow(reason);
+  expect(add('Usernames may end with a newline, and __init__-1 does not help.')).not.toThrow();
+});

@@ -71,6 +71,7 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
     /** By default nothing is saved before a teacher fails. */
     saving: { everySteps: 1000, everyMs: 3_600_000, maxBytes: 1_000_000 },
   };
+  const snapshots = createSnapshotFiles((ref) => store.blobs.stream(ref));
   const deps = {
     store,
     hash: sha256,
@@ -84,7 +85,8 @@ export async function createStages(config: Partial<BatchConfigInput> = {}) {
       },
     }),
     waitingFor: () => undefined,
-    judgePatch: createPatchJudge(createSnapshotFiles((ref) => store.blobs.stream(ref))),
+    snapshots,
+    judgePatch: createPatchJudge(snapshots),
     saving: world.saving,
     closedSamples: async () => [],
     images: {

@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { runRollout } from '../../agent/loop.ts';
 import { batchConfigSchema } from '../../domain/config.ts';
 import { type Policy, POLICIES } from '../../domain/teacher-config.ts';
-import { leakScore } from '../../domain/leak.ts';
+import { leakOf } from '../../domain/leak.ts';
 import type { CallId } from '../../domain/ports.ts';
 import {
   parsePullRequest,
@@ -182,7 +182,7 @@ describe('reproduce', () => {
     expect(first.steps).toBeLessThanOrEqual(12);
     expect(verdict).toBe('yes');
     expect(pr).toContain(`\`${name}\` in \`${file}\``);
-    expect(leakScore(pr, first.patch).score).toBeLessThanOrEqual(0.5);
+    expect(leakOf(pr, first.patch).score).toBeLessThanOrEqual(0.5);
     expect(second.status).toBe('submitted');
     expect(second.patch).toBe(first.patch);
     expect(figures.recall).toBe(1);
