@@ -10,6 +10,7 @@ import { writeSnapshot } from '../repository/snapshot.ts';
 import type { LeftOut, Source } from '../repository/source-file.ts';
 import { redactCredentials } from '../repository/git.ts';
 import { RepositoryError } from '../repository/repository-error.ts';
+import { guardSecrets } from '../repository/secret-guard.ts';
 import { openSource } from '../repository/source.ts';
 import { exclusively } from '../scripts/cache.mjs';
 import { compareConfigs, renderChange } from './config-changes.ts';
@@ -117,14 +118,19 @@ async function begin(config: BatchConfig, input: IngestInput): Promise<BatchReco
   for (const { name, commit } of await resolveCommits(source, config.repository.commits)) {
     const leftOut = new Map<string, string>();
     const onLeftOut = ({ path, reason }: LeftOut) => leftOut.set(path, reason);
-    const archive = writeSnapshot(source.files(commit, onLeftOut));
+    const secrets = new Map<string, string>();
+    const guarded = guardSecrets(source, config.repository.secrets, (path, what) =>
+      secrets.set(path, what),
+    );
+    const archive = writeSnapshot(guarded.files(commit, onLeftOut));
     const snapshot = await store.blobs.putStream(archive as AsyncIterable<Uint8Array>);
     const functions: FunctionRecord[] = [];
     const targets = { ...config.repository, ...config.targets };
-    for await (const found of listFunctions(source.files(commit), targets, onLeftOut)) {
+    for await (const found of listFunctions(guarded.files(commit), targets, onLeftOut)) {
       functions.push(found);
     }
     for (const line of renderLeftOut(leftOut)) onProgress(line);
+    for (const line of renderLeftOut(secrets, 'secrets')) onProgress(line);
     onProgress(`${name} is ${commit}: ${functions.length} functions found`);
     planned.push({ commit, snapshot, functions });
     commits.push({ name, commit, snapshot, functions: await store.blobs.putJson(functions) });

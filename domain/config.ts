@@ -62,6 +62,12 @@ const sections = z.strictObject({
         .array(z.string())
         .default([])
         .describe('Globs of files whose functions are left out.'),
+      secrets: z
+        .enum(['mask', 'deny', 'report'])
+        .optional()
+        .describe(
+          'Secrets of known shapes in files: `mask` (when nothing is given) hides them, `deny` leaves the file out; both leave out files of keys such as `.env`. `report` takes all as it is and says so.',
+        ),
     })
     .prefault({})
     .describe('What the data is made of.'),

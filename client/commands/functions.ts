@@ -51,7 +51,8 @@ async function listFunctionsOf(path: string | undefined, options: FunctionsOptio
   const commit = await source.resolve(options.commit ?? repository.commits[0] ?? 'HEAD');
   const leftOut = new Map<string, string>();
   const onLeftOut = (file: LeftOut) => leftOut.set(file.path, file.reason);
-  const files = source.files(commit, onLeftOut);
+  const { guardSecrets } = await import('../../repository/secret-guard.ts');
+  const files = guardSecrets(source, repository.secrets).files(commit, onLeftOut);
   const counts = new FunctionCounts();
   for await (const found of listFunctions(files, { ...repository, ...targets }, onLeftOut)) {
     counts.add(found);

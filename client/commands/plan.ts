@@ -68,6 +68,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
   const { planBatch, resolveCommits, withSamples } = await import('../ingest.ts');
   const config = withSamples(loaded.config, options.samples);
   const { openSource } = await import('../../repository/source.ts');
+  const { guardSecrets } = await import('../../repository/secret-guard.ts');
   const { listFunctions } = await import('../../repository/functions.ts');
   const { countBy, folderOf, FunctionCounts } = await import('../function-counts.ts');
   const { sourceCacheFolder } = await import('../cache-folder.ts');
@@ -75,6 +76,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
   const source = await openSource(config.repository.source, {
     cacheDir: sourceCacheFolder(io.env),
   });
+  const guarded = guardSecrets(source, config.repository.secrets);
   const commits = await resolveCommits(source, config.repository.commits);
   const counts = new FunctionCounts();
   const eligible = new Set<string>();
@@ -82,7 +84,7 @@ async function makePlan(options: PlanOptions, io: Io): Promise<Plan> {
   for (const { commit } of commits) {
     const functions = [];
     const targets = { ...config.repository, ...config.targets };
-    for await (const found of listFunctions(source.files(commit), targets)) {
+    for await (const found of listFunctions(guarded.files(commit), targets)) {
       counts.add(found);
       functions.push(found);
       if (found.eligible) eligible.add(JSON.stringify([found.file, found.name]));

@@ -61,6 +61,26 @@ async function storeFiles(): Promise<string[]> {
 }
 
 describe('the first run', () => {
+  it.each([
+    ['mask', undefined, true],
+    ['deny', 'deny', false],
+  ] as const)(
+    'T43: leaves no secret of the repository in the store: %s',
+    async (_name, secrets, isKept) => {
+      const token = `ghp_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`;
+      await writeFile(join(project.folder, '.env'), 'PLANTED=canary-in-env\n');
+      await writeFile(join(project.folder, 'deploy.py'), `def deploy():\n    return "${token}"\n`);
+      const { said } = await run({ repository: { source: project.folder, secrets } });
+      expect(said.join('\n')).toContain('left out: .env: it is a file of keys');
+      const files = (await storeFiles()).map((line) => line.split(' ')[0] ?? '');
+      const contents = await Promise.all(files.map((file) => readFile(file, 'latin1')));
+      const holds = (text: string) => contents.some((content) => content.includes(text));
+      expect([holds(token), holds('canary-in-env')]).toEqual([false, false]);
+      expect(holds(`return "${'x'.repeat(token.length)}"`)).toBe(isKept);
+      expect(said.join('\n')).toContain('github-token');
+    },
+  );
+
   it('puts snapshot, functions, plan and pinned values into the store', async () => {
     const { batch, planned, appended, manifest, store, said } = await run();
     expect({ planned, appended }).toEqual({ planned: 4, appended: 4 });
