@@ -25,6 +25,7 @@ export interface SelectionOptions {
   endStatus?: RolloutStatus[] | undefined;
   format?: FormatName | undefined;
   chatTokens?: ConversationOptions['chatTokens'] | undefined;
+  secrets?: ConversationOptions['secrets'] | undefined;
   maskFailed?: boolean | undefined;
   where?: Condition[] | undefined;
   distinctPatches?: number | undefined;
@@ -71,6 +72,14 @@ export function withSelection<Args extends unknown[], Options extends OptionValu
       )
         .choices(['drop', 'escape'] as const)
         .default('drop' as const),
+    )
+    .addOption(
+      new Option(
+        '--secrets <policy>',
+        'what tokens and keys of known shapes do in rows: they are hidden, cost the row, or stay',
+      )
+        .choices(['mask', 'drop', 'keep'] as const)
+        .default('mask' as const),
     )
     .option('--mask-failed', 'train on no reply whose call failed by its own fault')
     .option(

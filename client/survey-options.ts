@@ -13,6 +13,7 @@ export function toSurveyOptions(options: SelectionOptions): Omit<SurveyOptions, 
     conversation: {
       chatTokens: options.chatTokens ?? DEFAULT_CONVERSATION.chatTokens,
       maskFailed: options.maskFailed ?? DEFAULT_CONVERSATION.maskFailed,
+      ...(options.secrets !== undefined && { secrets: options.secrets }),
     },
     views: {
       conditions: options.where ?? NO_VIEWS.conditions,

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import type { Trajectory, Turn } from '../domain/trajectory.ts';
+import type { SecretPolicy } from './secrets.ts';
 import {
   cleanJson,
   cleanText,
@@ -52,13 +53,17 @@ export type ConversationLoss =
   | 'invalid-call'
   /** The turns do not alternate. */
   | 'broken-turns'
-  | 'nothing-to-train';
+  | 'nothing-to-train'
+  /** A secret stands in it, and was to cost the row. */
+  | 'secret';
 
 export interface ConversationOptions {
   /** What happens to control tokens and chat tags in what the teacher read; in what it wrote they always cost the row. */
   chatTokens: 'drop' | 'escape';
   /** Replies whose call failed by the teacher's own fault are kept and not trained on. */
   maskFailed: boolean;
+  /** Left out: they are masked. */
+  secrets?: SecretPolicy;
   /** Control tokens of the tokenizer the rows are for, longest first, beside those that every tokenizer's are told by. */
   ownTokens?: string[];
 }

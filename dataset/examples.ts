@@ -6,6 +6,7 @@ import { toConversation, type ConversationLoss, type ConversationOptions } from 
 import { DatasetError } from './folder.ts';
 import { measure } from './lengths.ts';
 import { toOrigin, type Example } from './row.ts';
+import { guardTrajectory } from './secrets.ts';
 import type { FinishedSample, RolloutSide } from './select.ts';
 import type { JsonObject } from './text.ts';
 import type { Views } from './views.ts';
@@ -24,12 +25,14 @@ export async function readExample(
   side: RolloutSide,
   options: ExampleOptions,
 ): Promise<{ whole: Example; written: Example } | { lost: ExampleLoss }> {
-  const trajectory = await side.trajectory().catch((cause: unknown) => {
+  const recorded = await side.trajectory().catch((cause: unknown) => {
     throw new DatasetError(
       `the trajectory of ${side.rolloutId} cannot be read: ${String(cause)}; look at the store with \`twinpatch doctor\``,
       { cause },
     );
   });
+  const trajectory = guardTrajectory(recorded, options.conversation.secrets ?? 'mask');
+  if (trajectory === undefined) return { lost: 'secret' };
   const read = toConversation(trajectory, options.conversation);
   if ('lost' in read) return read;
   const verification = await sample.verification?.();

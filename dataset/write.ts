@@ -216,6 +216,7 @@ function toShown(options: WriteOptions): Record<string, Json> {
     endStatus,
     chatTokens: conversation.chatTokens,
     maskFailed: conversation.maskFailed,
+    secrets: conversation.secrets ?? 'mask',
     argumentsAs,
     shardRows: shardRows ?? null,
     ...toShownViews(options.views),

@@ -66,7 +66,7 @@ export function isKeyFile(path: string): boolean {
 
 /** Without one of these a text has no secret; most have none. */
 const HINT =
-  /PRIVATE KEY|AKIA|ASIA|aws_secret|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|hooks\.slack|sk-|AIza|[sr]k_live_|npm_|pypi-|hf_|SG\.|:\/\/[^\s/@]{1,200}@/i;
+  /PRIVATE KEY|A(?:KIA|SIA|Iza)|(?:aws|AWS)_(?:secret|SECRET)|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|hooks\.slack|sk-|[sr]k_live_|npm_|pypi-|hf_|SG\.|:\/\/[^\s/@]{1,200}@/;
 
 const RULES: { rule: SecretRule; pattern: RegExp }[] = [
   {
