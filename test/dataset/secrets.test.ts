@@ -5,7 +5,7 @@ import type { SecretPolicy } from '../../dataset/secrets.ts';
 import { NO_VIEWS } from '../../dataset/views.ts';
 import { answer, call, opening, sample, side, trajectory } from './fixtures.ts';
 
-const TOKEN = `ghp_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`;
+const TOKEN = ['ghp_', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('');
 const KEY = `-----BEGIN PRIVATE KEY-----\n${'MIIEowIBAAKCAQEA'.repeat(4)}\n-----END PRIVATE KEY-----`;
 
 const leaking = side('s1/rollout-2.1', {

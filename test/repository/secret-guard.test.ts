@@ -3,7 +3,7 @@ import { guardSecrets, type SecretPolicy } from '../../repository/secret-guard.t
 import type { Source, SourceFile } from '../../repository/source-file.ts';
 import { asFiles, collect, sourceFile } from './git-fixture.ts';
 
-const TOKEN = `ghp_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`;
+const TOKEN = ['ghp_', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('');
 const BINARY = Buffer.concat([Buffer.of(0, 255, 128), Buffer.from(TOKEN), Buffer.of(0xe9)]);
 
 const FILES: SourceFile[] = [
