@@ -20,7 +20,8 @@ export function createFindLicence({ blobs }: Pick<Store, 'blobs'>): FindLicence 
   async function read(snapshot: Ref): Promise<Licence> {
     const found = await files.read(snapshot, LICENCE_PATHS);
     const texts = [...found].map(
-      ([path, bytes]) => [path, bytes.subarray(0, MAX_BYTES).toString('utf8')] as const,
+      ([path, bytes]) =>
+        [path, Buffer.from(bytes.subarray(0, MAX_BYTES)).toString('utf8')] as const,
     );
     return licenceOf(new Map(texts));
   }

@@ -129,6 +129,10 @@ async function runBatch(classes: readonly FaultClass[], rate: number) {
     hash: sha256,
     teacherFor: async () => booked,
     waitingFor: () => undefined,
+    snapshots: {
+      read: async () =>
+        new Map(Object.entries(FILES).map(([path, text]) => [path, Buffer.from(text)])),
+    },
     judgePatch: () => Promise.reject(new Error('nothing is verified here')),
     saving: { everySteps: 1000, everyMs: 3_600_000, maxBytes: 1_000_000 },
     closedSamples: async () => [],
