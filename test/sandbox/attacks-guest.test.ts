@@ -49,6 +49,20 @@ describe('the first process', () => {
     expect(await run(sandbox, 'cat a.txt')).toMatchObject({ exitCode: 0, output: 'a\n' });
   });
 
+  it('T21: is not replaced by root of its container either', async () => {
+    const attacks = [
+      'rm -f /.twinpatch/guestd',
+      'cp /bin/true /.twinpatch/guestd',
+      'mv /.twinpatch /tmp/moved',
+      'umount /.twinpatch',
+      'mount -o remount,rw /.twinpatch',
+      'mount -t tmpfs none /.twinpatch',
+      'mount --bind /tmp /.twinpatch',
+    ];
+    const tried = attacks.map((attack) => `${attack} 2>/dev/null && echo '${attack}'`).join('\n');
+    expect((await suite.asRoot(sandbox, tried)).output).toBe('');
+  });
+
   it('T21: takes a new owner after all of that', async () => {
     const next = await suite.sandboxes.find('b/s/rollout-1.1', 2, LIMITS);
     expect(next?.ref).toEqual(sandbox.ref);
