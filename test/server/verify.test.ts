@@ -9,6 +9,7 @@ import { verifyBatch } from '../../client/verify-batch.ts';
 import { bundleWorkflows } from '../../worker/build-bundle.ts';
 import { toBatch } from '../support/batch-fixture.ts';
 import { createFakeBatch, createGate, startFakeWorker } from '../support/fake-stages.ts';
+import { recordHistory } from '../support/record-history.ts';
 import { startTestServer, type TestServer } from '../support/temporal-server.ts';
 
 const PLANNED = 70;
@@ -69,6 +70,7 @@ test('what can be verified is, what can not be is told, and a second start does 
   expect(done.size).toBe(PLANNED - 1);
 
   expect(await start()).toMatchObject({ verified: 0, known: PLANNED - 1, failed: 1 });
+  await recordHistory(server.client, 'verify/again', 'verify-batch');
   await stop();
 });
 
