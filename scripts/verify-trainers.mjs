@@ -55,16 +55,22 @@ for (const name of positionals.length > 0 ? positionals : TRAINERS) {
 async function install(name) {
   const environment = join(home, name);
   const requirements = join(root, 'test/trainers', name, 'requirements.txt');
+  // Trainers that ask for tens of packages which preparing rows does not need.
+  const alone = join(root, 'test/trainers', name, 'without-dependencies.txt');
   const python = join(environment, 'bin/python');
   const made = join(environment, 'made-of.txt');
-  const wanted = readFileSync(requirements, 'utf8');
+  const wanted = [requirements, alone]
+    .filter((path) => existsSync(path))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('');
   if (existsSync(made) && readFileSync(made, 'utf8') === wanted) return python;
   console.log(`${name}: making ${environment}`);
   rmSync(environment, { recursive: true, force: true });
   await run('python3', ['-m', 'venv', environment], { timeoutMs: INSTALL_MS });
-  await run(python, ['-m', 'pip', 'install', '--no-compile', '-r', requirements], {
-    timeoutMs: INSTALL_MS,
-  });
+  const pip = ['-m', 'pip', 'install', '--no-compile'];
+  await run(python, [...pip, '-r', requirements], { timeoutMs: INSTALL_MS });
+  if (existsSync(alone))
+    await run(python, [...pip, '--no-deps', '-r', alone], { timeoutMs: INSTALL_MS });
   writeFileSync(made, wanted);
   return python;
 }
