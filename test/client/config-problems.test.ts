@@ -60,7 +60,7 @@ describe('a bad twinpatch.yaml is refused with place, key and reason', () => {
     ],
     [
       `${GOOD}budget:\n  quux: 1\n`,
-      'twinpatch.yaml:4:3  budget.quux: unknown key; known here: `maxCostUsd`',
+      'twinpatch.yaml:4:3  budget.quux: unknown key; known here: `maxCostUsd`, `maxTokens`, `maxHours`',
     ],
     [
       'name: a\nteacher:\n  scripted: { policies: { reproduces: 1 } }\n',

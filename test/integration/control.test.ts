@@ -176,7 +176,7 @@ describe('control over batches', () => {
     const twice = JSON.parse(await done('preview', '--json')) as Preview;
     expect(shown).toContain(`this preview: ${twice.state.spent.calls} calls,`);
     expect(twice.samples).toHaveLength(1);
-    expect(twice.estimate.basis).toMatch(/^\d samples? of the /);
+    expect(twice.estimate.basis).toMatch(/^\d+ samples? of the same configuration: /);
     // It does not stand in the way of the batch itself.
     expect(await done('status')).toMatch(/^batch +state/);
   });
@@ -189,9 +189,9 @@ describe('control over batches', () => {
     expect(await product.containers()).toEqual([]);
     const tune = async (...values: string[]) =>
       JSON.parse(await done('tune', 'capped', ...values, '--json')) as BatchState;
-    expect(await tune('--max-cost', '1000', '--max-tokens', '1k')).toMatchObject({
+    expect(await tune('--max-cost', '1000', '--max-tokens', '1')).toMatchObject({
       phase: 'budget reached',
-      budget: { maxCostUsd: 1000, maxTokens: 1000, reached: 'tokens' },
+      budget: { maxCostUsd: 1000, maxTokens: 1, reached: 'tokens' },
     });
     const state = await tune('--max-tokens', 'auto', '--window', '2', '--slots', '2');
     const tuned = { window: 2, maxCostUsd: 1000, maxTokens: null, slots: 2 };
