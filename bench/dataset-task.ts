@@ -1,9 +1,23 @@
-/** One export of long rollouts in this process: `dataset-task.ts FOLDER FILE_TYPE SAMPLES STEPS` prints what it took as a line of JSON. */
+/** One export of long rollouts in this process: `dataset-task.ts FOLDER TASK SAMPLES STEPS` prints what it took as a line of JSON. */
 
 import { checkDataset } from '../dataset/check.ts';
+import { parseCondition, parsePreference } from '../dataset/conditions.ts';
+import { NO_VIEWS, type Views } from '../dataset/views.ts';
 import { writeDataset } from '../dataset/write.ts';
 import { optionsOf } from '../test/dataset/fixtures.ts';
 import { longSamples } from './long-trajectories.ts';
+
+/** Every view that reads or compares something, so that nothing is left out that an export can cost. */
+const ALL_VIEWS: Views = {
+  ...NO_VIEWS,
+  conditions: ['t2: keptRatio >= 0.1', 'patchLines <= 40', 'think = 1'].map(parseCondition),
+  distinctPatches: 0.8,
+  distinctTrajectories: 0.8,
+  maxPerFunction: 2,
+  prefer: parsePreference('keptRatio'),
+  stratify: 'file',
+  heldOut: 0.1,
+};
 
 const [folder = '', task = '', samples = '', steps = ''] = process.argv.slice(2);
 const count = Number(samples);
@@ -19,9 +33,11 @@ if (task === 'check') {
       directory: folder,
       planned: count,
       fileType: task === 'parquet' ? 'parquet' : 'jsonl',
+      views: task === 'views' ? ALL_VIEWS : NO_VIEWS,
     }),
   );
-  if (manifest.t2.rows !== count) throw new Error(`${manifest.t2.rows} rows of ${count} samples`);
+  if (task !== 'views' && manifest.t2.rows !== count)
+    throw new Error(`${manifest.t2.rows} rows of ${count} samples`);
   bytes = manifest.files.reduce((total, file) => total + file.bytes, 0);
 }
 const seconds = (performance.now() - startedAt) / 1000;

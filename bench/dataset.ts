@@ -22,7 +22,7 @@ interface Measured {
 }
 
 /**
- * A figure for each type of file, written, and one for reading the lines back and checking them; beside the lines stands Python,
+ * A figure for each type of file, written, one for choosing by all views, and one for reading the lines back and checking them; beside the lines stands Python,
  * which reads the very rows and writes them again. Each runs in a process of its own, one after the other.
  */
 export async function benchDataset(
@@ -61,6 +61,11 @@ export async function benchDataset(
       const memory = { memoryMiBOfPart: small.memoryMiB, part };
       figures.push({ ...figureOf(`write ${fileType}`, whole), ...memory });
     }
+    note(`choosing of ${samples} rows by every view`);
+    const few = await runTask('chosen', 'views', part);
+    const chosen = await runTask('chosen', 'views', samples);
+    const memory = { memoryMiBOfPart: few.memoryMiB, part };
+    figures.push({ ...figureOf('write jsonl by every view', chosen), ...memory });
     note('reading them back');
     figures.push(figureOf('check jsonl', await runTask('rows', 'check', samples)));
     note('the same rows through Python');

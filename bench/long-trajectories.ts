@@ -9,7 +9,12 @@ export async function* longSamples(count: number, steps: number): AsyncGenerator
   for (let index = 0; index < count; index += 1) {
     const key = `sample-${index}`;
     const trajectory = () => Promise.resolve(toTrajectory(index, steps));
-    const { t1: _t1, ...rest } = sample(key, { t2: side(`${key}/rollout-2.1`, { trajectory }) });
+    const file = `src/file_${index % FILES}.py`;
+    const patch = () => Promise.resolve(toPatch(index, file));
+    const { t1: _t1, ...rest } = sample(key, {
+      target: { repository: 'web', file, name: `parse_${index}`, startLine: 1, endLine: 9 },
+      t2: side(`${key}/rollout-2.1`, { trajectory, patch }),
+    });
     yield await Promise.resolve(rest);
   }
 }
@@ -23,6 +28,16 @@ const TEXT = Array.from(
     `    value_${line} = parse(headers["x-${line % 17}"], default='\\t${line * 31}')  # größer als ${line}\n`,
 ).join('');
 const MAX_CUT = 1600;
+
+const FILES = 500;
+
+function toPatch(index: number, file: string): string {
+  const lines = Array.from(
+    { length: 6 },
+    (_, line) => `+    value_${index * 7 + line} = ${line}\n`,
+  );
+  return `--- a/${file}\n+++ b/${file}\n@@ -3,0 +4,${lines.length} @@\n${lines.join('')}`;
+}
 
 /** An answer is 800 characters long on average, a thought 150. */
 function toTrajectory(index: number, steps: number): Trajectory {

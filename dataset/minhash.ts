@@ -1,5 +1,7 @@
 /** MinHash: a few hundred bytes of a set tell how much of it another set has, so that no two texts need to be in memory together. */
 
+import { DIGIT, kindOf, LETTER, LINE_END, SPACE } from './characters.ts';
+
 /** Numbers of a signature; a power of two. */
 export const BINS = 128;
 
@@ -36,12 +38,22 @@ export function similarity(a: Signature, b: Signature): number {
   return equal / BINS;
 }
 
-/** Hashes of every `size` words that follow each other in one of the texts; of all its words where it has fewer. */
+/** Hashes of every `size` words that follow each other in one of the texts; of all its words where it has fewer. A mark is a word. */
 export function* shingles(texts: Iterable<string>, size: number): Generator<number> {
   for (const text of texts) {
     const words: number[] = [];
-    for (const [word] of text.matchAll(WORD)) {
-      words.push(hashOfText(word));
+    for (let at = 0; at < text.length;) {
+      if (isSpace(text.charCodeAt(at))) {
+        at += 1;
+        continue;
+      }
+      let hash = FNV_START;
+      const start = at;
+      do {
+        hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
+        at += 1;
+      } while (at < text.length && isWord(text.charCodeAt(start)) && isWord(text.charCodeAt(at)));
+      words.push(hash);
       if (words.length > size) words.shift();
       if (words.length === size) yield combine(words);
     }
@@ -62,13 +74,18 @@ export function mix(value: number): number {
 /** More than any value, which has 31 bits. */
 const EMPTY = 0xffff_ffff;
 const VALUE_SEED = 0x5bd1_e995;
-const WORD = /[\p{L}\p{N}_$]+|[^\s]/gu;
+const FNV_START = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+const UNDERSCORE = 0x5f;
 
-function hashOfText(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1)
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  return hash;
+function isSpace(unit: number): boolean {
+  const kind = kindOf(unit);
+  return kind === SPACE || kind === LINE_END;
+}
+
+function isWord(unit: number): boolean {
+  const kind = kindOf(unit);
+  return kind === LETTER || kind === DIGIT || unit === UNDERSCORE;
 }
 
 function combine(words: number[]): number {
