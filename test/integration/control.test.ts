@@ -177,8 +177,6 @@ describe('control over batches', () => {
     expect(shown).toContain(`this preview: ${twice.state.spent.calls} calls,`);
     expect(twice.samples).toHaveLength(1);
     expect(twice.estimate.basis).toMatch(/^\d+ samples? of the same configuration: /);
-    // It does not stand in the way of the batch itself.
-    expect(await done('status')).toMatch(/^batch +state/);
   });
 
   it('tune lets a batch that had reached its cap go on, with another window and other slots', async () => {
@@ -186,7 +184,7 @@ describe('control over batches', () => {
     const capped = await product.run(['run', '--name', 'capped', ...price, '--max-cost', '0.01']);
     expect(capped.code).toBe(4);
     expect(capped.stdout).toContain('next: twinpatch tune capped --max-cost MORE\n');
-    expect(await product.containers()).toEqual([]);
+    expect((await product.containers()).join()).not.toContain('-capped_');
     const tune = async (...values: string[]) =>
       JSON.parse(await done('tune', 'capped', ...values, '--json')) as BatchState;
     expect(await tune('--max-cost', '1000', '--max-tokens', '1')).toMatchObject({
