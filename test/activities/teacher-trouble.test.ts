@@ -1,6 +1,7 @@
 /** Batches whose endpoint misbehaves, beside the same batch undisturbed: the real stages, client, ledger and journals. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -91,22 +92,25 @@ async function runBatch(classes: readonly FaultClass[], rate: number) {
   const folder = await mkdtemp(join(tmpdir(), 'twinpatch-trouble-'));
   const keyFolder = await mkdtemp(join(tmpdir(), 'twinpatch-key-'));
   const keyFile = join(keyFolder, 'key');
-  let key = '';
   let keys = 0;
   const server = await startMisbehavingTeacher({
     character: CHARACTER,
     classes,
     rate,
-    rotateKey: () => (key = `canary-key-${(keys += 1)}`),
+    rotateKey() {
+      const key = `canary-key-${(keys += 1)}`;
+      writeFileSync(`${keyFile}.new`, key);
+      renameSync(`${keyFile}.new`, keyFile); // whole, whoever reads it meanwhile
+      return key;
+    },
   });
-  await writeFile(keyFile, key);
   const store = await openStore(join(folder, 'store'));
   const config: Partial<BatchConfigInput> = {
     teacher: {
       endpoints: [{ baseUrl: server.baseUrl, model: 'scripted', apiKeyFile: keyFile }],
-      firstByteTimeout: '2s',
+      firstByteTimeout: '1s',
       idleTimeout: '1s',
-      callTimeout: '6s',
+      callTimeout: '3s',
       price: { input: 1, output: 10 },
     },
   };
@@ -116,10 +120,7 @@ async function runBatch(classes: readonly FaultClass[], rate: number) {
   await store.batches.append(BATCH, samples);
   const teacher = createTeacher(batch.config.teacher, {
     clock: HASTY,
-    apiKey: async () => {
-      await writeFile(keyFile, key);
-      return readFile(keyFile, 'utf8');
-    },
+    apiKey: () => readFile(keyFile, 'utf8'),
   });
   const booked = createBookedTeacher(teacher, store.spend);
 
