@@ -1,7 +1,6 @@
 /** The options that say which rollouts become rows, for every command that chooses rows. */
 
-import type { Command, OptionValues } from '@commander-js/extra-typings';
-import { type Command as PlainCommand, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import {
   ConditionError,
   parseCondition,
@@ -42,13 +41,12 @@ export interface SelectionOptions {
   cut?: boolean | undefined;
 }
 
+/** A command about batches that has no options yet: on an open type, these twenty cost the compiler minutes. */
+type BareCommand = Command<[string[]]>;
+
 /** The command with these options. */
-export function withSelection<Args extends unknown[], Options extends OptionValues>(
-  command: Command<Args, Options>,
-): Command<Args, Options & SelectionOptions> {
-  // Types that grow by an option at a time, twenty times on an open one, cost the compiler minutes.
-  const plain = command as unknown as PlainCommand;
-  plain
+export function withSelection(command: BareCommand) {
+  return command
     .option('--min-recall <share>', 'least recall of a T2 row', parseShare, ACCEPTED_RECALL)
     .addOption(
       new Option('--recall-mode <mode>', 'recall that --min-recall means')
@@ -129,7 +127,6 @@ export function withSelection<Args extends unknown[], Options extends OptionValu
       'after',
       `\nFacts for --where, --stratify and --prefer, told in docs/datasets.md: ${FACT_NAMES.join(', ')}.`,
     );
-  return command as unknown as Command<Args, Options & SelectionOptions>;
 }
 
 // --- internal ---

@@ -70,9 +70,9 @@ export interface ConversationOptions {
 
 export const DEFAULT_CONVERSATION: ConversationOptions = { chatTokens: 'drop', maskFailed: false };
 
-/** The canonical record of a trajectory, or why there is none. */
+/** The canonical record of a trajectory, or why there is none. Throws ZodError where a tool is no JSON. */
 export function toConversation(
-  trajectory: Trajectory,
+  trajectory: Pick<Trajectory, 'turns'> & { tools: readonly unknown[] },
   options: ConversationOptions = DEFAULT_CONVERSATION,
 ): { conversation: Conversation } | { lost: ConversationLoss } {
   const lastReply = trajectory.turns.findLastIndex((turn) => turn.role === 'assistant');

@@ -8,7 +8,7 @@ import { measure } from './lengths.ts';
 import { toOrigin, type Example } from './row.ts';
 import { guardTrajectory } from './secrets.ts';
 import type { FinishedSample, RolloutSide } from './select.ts';
-import type { JsonObject } from './text.ts';
+import { parseJsonObject, type JsonObject } from './text.ts';
 import type { Views } from './views.ts';
 
 export interface ExampleOptions {
@@ -35,7 +35,8 @@ export async function readExample(
   if (trajectory === undefined) return { lost: 'secret' };
   const read = toConversation(trajectory, options.conversation);
   if ('lost' in read) return read;
-  const verification = await sample.verification?.();
+  const verified = await sample.verification?.();
+  const verification = verified && toJson(verified);
   const origin = toOrigin({
     instanceId: sample.sampleKey,
     rollout: side.rolloutId,
@@ -44,7 +45,7 @@ export async function readExample(
     provenance: {
       ...sample.provenance,
       ...side.provenance,
-      ...(verification && { verification: toJson(verification) }),
+      ...(verification && { verification }),
     },
   });
   const whole = { conversation: read.conversation, trajectory, origin };
@@ -55,9 +56,8 @@ export async function readExample(
 // --- internal ---
 
 /** As rows hold it: all but the figures of single files, whose number knows no bound. */
-function toJson({ files: _files, ...verification }: SampleVerification): JsonObject {
-  // It was read from JSON.
-  return verification as unknown as JsonObject;
+function toJson({ files: _files, ...verification }: SampleVerification): JsonObject | undefined {
+  return parseJsonObject(JSON.stringify(verification));
 }
 
 function cut(

@@ -59,9 +59,8 @@ export const raw: Format = {
   parse(value) {
     const { messages, tools, ...origin } = readAs(rowSchema, value);
     const trajectory = {
-      rolloutId: origin.rollout,
       turns: messages.map(toTurn),
-      tools: readJson(toolsSchema, tools, 'tools') as unknown as Trajectory['tools'],
+      tools: readJson(toolsSchema, tools, 'tools'),
     };
     const read = toConversation(trajectory);
     if ('lost' in read) throw new RowError(`is no conversation to train on: ${read.lost}`);

@@ -381,7 +381,7 @@ describe('tokens of the very tokenizer', () => {
     const ownTokens = targets.get('llama')!.controlTokens;
     for (const chatTokens of ['drop', 'escape'] as const) {
       const options = { chatTokens, maskFailed: false, ownTokens };
-      expect(toConversation({ rolloutId: 'r', turns, tools }, options)).toEqual({
+      expect(toConversation({ turns, tools }, options)).toEqual({
         lost: 'chat-tokens',
       });
     }
