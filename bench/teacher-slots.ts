@@ -1,10 +1,7 @@
 /** How busy a batch keeps the calls that its endpoint allows: the whole product, from its command line, and the ledger afterwards. */
 
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { SpendLine } from '../domain/spend.ts';
 import { startScriptedTeacher } from '../teacher/scripted/server.ts';
-import { COMMANDER, createProduct } from '../test/support/product.ts';
+import { COMMANDER, createProduct, type Product } from '../test/support/product.ts';
 
 const LATENCY_MS = 2_000;
 /** Calls under way at once. */
@@ -39,7 +36,7 @@ export async function benchSlots(note: (line: string) => void): Promise<object> 
     const args = ['run', '--port', String(product.port), ...size, '--json'];
     const { code, stderr } = await product.run(args);
     if (code !== 0) throw new Error(`the batch ended with code ${code}: ${stderr}`);
-    return toFigure(await readLedger(product.folder));
+    return toFigure(await readLedger(product));
   } finally {
     await product.close();
     await teacher.close();
@@ -55,21 +52,13 @@ interface Span {
   toMs: number;
 }
 
-async function readLedger(workspace: string): Promise<Span[]> {
-  const folder = join(workspace, '.twinpatch/store/batches', NAME, 'spend');
-  const texts = await Promise.all(
-    (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
-  );
-  return texts.flatMap((text) =>
-    text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => {
-        const { call, at, durationMs } = JSON.parse(line) as SpendLine;
-        const toMs = Date.parse(at);
-        return { scope: call.scope, fromMs: toMs - durationMs, toMs };
-      }),
-  );
+async function readLedger(product: Product): Promise<Span[]> {
+  const spans: Span[] = [];
+  for await (const { call, at, durationMs } of (await product.store()).spend.lines(NAME)) {
+    const toMs = Date.parse(at);
+    spans.push({ scope: call.scope, fromMs: toMs - durationMs, toMs });
+  }
+  return spans;
 }
 
 function toFigure(spans: Span[]): object {

@@ -41,7 +41,12 @@ for (const name of positionals.length > 0 ? positionals : TRAINERS) {
     timeoutMs: VERIFY_MS,
     cwd: inputs,
     // Everything is here: a trainer that asks a hub for something would wait for it.
-    env: { HF_HUB_OFFLINE: '1', HF_HOME: join(inputs, 'hub'), PYTHONWARNINGS: 'ignore' },
+    env: {
+      HF_HUB_OFFLINE: '1',
+      HF_HOME: join(inputs, 'hub'),
+      PYTHONPATH: join(root, 'test/trainers/shared'),
+      PYTHONWARNINGS: 'ignore',
+    },
   });
   console.log(`${name}: ${output}`);
   if (!values.keep) rmSync(join(home, name), { recursive: true });

@@ -14,6 +14,7 @@ import {
 import type { BatchConfigInput } from '../../domain/config.ts';
 import type { PreparedSandbox, SandboxSpec } from '../../domain/ports.ts';
 import type { RolloutResult, SyntheticPrResult } from '../../domain/sample.ts';
+import type { Store } from '../../domain/store.ts';
 import type { Trajectory, Turn } from '../../domain/trajectory.ts';
 import { sha256 } from '../../store/blobs.ts';
 import { openStore } from '../../store/open.ts';
@@ -180,7 +181,7 @@ async function runBatch(classes: readonly FaultClass[], rate: number) {
   });
 
   const ends = await Promise.allSettled(samples.map((sample) => runSample(sample.key)));
-  const lines = await linesOf(join(folder, 'store'));
+  const lines = await linesOf(store);
   const { unpricedCalls } = await store.spend.total(BATCH);
   await teacher.close();
   await server.close();
@@ -226,20 +227,10 @@ function toContent(turns: Turn[]): unknown[] {
 }
 
 /** The calls of the ledger, by what each was for. */
-async function linesOf(store: string): Promise<string[]> {
-  const folder = join(store, 'batches', BATCH, 'spend');
-  const texts = await Promise.all(
-    (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
-  );
-  return texts.flatMap((text) =>
-    text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => {
-        const { call } = JSON.parse(line) as { call: { scope: string; step: number } };
-        return `${call.scope} ${call.step}`;
-      }),
-  );
+async function linesOf({ spend }: Store): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const { call } of spend.lines(BATCH)) lines.push(`${call.scope} ${call.step}`);
+  return lines;
 }
 
 /** Files in which a key stands. */

@@ -22,6 +22,15 @@ export interface AgentSandbox extends Sandbox {
   bytes(path: string): Promise<Buffer>;
 }
 
+/** Prints all that was changed since the start. */
+export const PATCH_COMMAND: CommandRequest = {
+  id: 'patch',
+  command: 'git add --all && git diff --cached',
+  shell: { cwd: REPOSITORY_PATH, env: {} },
+  timeoutMs: 60_000,
+  maxOutputBytes: 1_000_000,
+};
+
 /** A repository of one commit with these files. */
 export async function createAgentSandbox(
   files: Record<string, string | Uint8Array> = {},

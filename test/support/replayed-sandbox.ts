@@ -1,18 +1,10 @@
 /** Sandboxes whose commands really run once; the same rollout in another batch is told what came of them, and may ask nothing else. */
 
 import type { PreparedSandbox, Sandbox } from '../../domain/ports.ts';
-import { createAgentSandbox } from './agent-sandbox.ts';
+import { createAgentSandbox, PATCH_COMMAND } from './agent-sandbox.ts';
 
 /** By rollout: what was asked, and what came of it, in order. */
 export type Recording = Map<string, { asked: string; result: unknown }[]>;
-
-const PATCH_COMMAND = {
-  id: 'patch',
-  command: 'git add --all && git diff --cached',
-  shell: { cwd: '/testbed', env: {} },
-  timeoutMs: 60_000,
-  maxOutputBytes: 1_000_000,
-};
 
 /** A sandbox that records what happens in it. */
 export async function recordSandbox(

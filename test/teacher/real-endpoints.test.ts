@@ -10,7 +10,7 @@ import { batchConfigSchema } from '../../domain/config.ts';
 import { promptsOf, render } from '../../domain/prompts.ts';
 import { createTeacher } from '../../teacher/client.ts';
 import { startScriptedTeacher } from '../../teacher/scripted/server.ts';
-import { createAgentSandbox } from '../support/agent-sandbox.ts';
+import { createAgentSandbox, PATCH_COMMAND } from '../support/agent-sandbox.ts';
 import { freePort } from '../support/free-port.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
 import { startServer } from '../support/python-server.ts';
@@ -106,13 +106,7 @@ async function playRollout(baseUrl: string, model: string) {
       { teacher, sandbox, journal },
       new AbortController().signal,
     );
-    const { output: patch } = await sandbox.run({
-      id: 'patch',
-      command: 'git add --all && git diff --cached',
-      shell: { cwd: '/testbed', env: {} },
-      timeoutMs: 10_000,
-      maxOutputBytes: 1_000_000,
-    });
+    const { output: patch } = await sandbox.run(PATCH_COMMAND);
     const said = journal.entries.flatMap((entry) =>
       entry.kind === 'reply' ? [entry.reply.message] : [],
     );

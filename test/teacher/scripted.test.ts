@@ -18,7 +18,7 @@ import { languageOf } from '../../repository/languages.ts';
 import { answer } from '../../teacher/scripted/answer.ts';
 import { startScriptedTeacher } from '../../teacher/scripted/server.ts';
 import { parseRequest } from '../../teacher/scripted/wire.ts';
-import { createAgentSandbox } from '../support/agent-sandbox.ts';
+import { createAgentSandbox, PATCH_COMMAND } from '../support/agent-sandbox.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
 import { startTeacher } from './loopback.ts';
 
@@ -119,13 +119,7 @@ async function start(policy: Policy, options: { faultRate?: number; seed?: numbe
       callsPerTurn: 'one' as const,
     };
     const run = await runRollout(plan, { teacher, sandbox, journal }, signal);
-    const { output: patch } = await sandbox.run({
-      id: 'patch',
-      command: 'git add --all && git diff --cached',
-      shell: { cwd: '/testbed', env: {} },
-      timeoutMs: 10_000,
-      maxOutputBytes: 1_000_000,
-    });
+    const { output: patch } = await sandbox.run(PATCH_COMMAND);
     const replies = journal.entries.flatMap((entry) =>
       entry.kind === 'reply' ? [entry.reply] : [],
     );

@@ -11,17 +11,9 @@ from axolotl.utils.dict import DictDefault
 from datasets import load_dataset
 from transformers import AutoTokenizer
 
+from trained import pieces
+
 inputs, output = Path(sys.argv[1]), Path(sys.argv[2])
-
-
-def pieces(tokenizer, ids, labels):
-    """The row in pieces of trained and untrained tokens."""
-    found = []
-    for id, label in zip(ids, labels, strict=True):
-        if not found or found[-1]["trained"] != (label != -100):
-            found.append({"trained": label != -100, "ids": []})
-        found[-1]["ids"].append(id)
-    return [{"trained": piece["trained"], "text": tokenizer.decode(piece["ids"])} for piece in found]
 
 
 results = {}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,18 +14,10 @@ from llamafactory.data.template import get_template_and_fix_tokenizer
 from llamafactory.hparams import DataArguments
 from transformers import AutoTokenizer
 
+from trained import pieces
+
 inputs, output = Path(sys.argv[1]), Path(sys.argv[2])
 tokenizer = AutoTokenizer.from_pretrained(inputs / "models" / "qwen")
-
-
-def pieces(ids, labels):
-    """The row in pieces of trained and untrained tokens."""
-    found = []
-    for id, label in zip(ids, labels, strict=True):
-        if not found or found[-1]["trained"] != (label != -100):
-            found.append({"trained": label != -100, "ids": []})
-        found[-1]["ids"].append(id)
-    return [{"trained": piece["trained"], "text": tokenizer.decode(piece["ids"])} for piece in found]
 
 
 results = {}
@@ -44,7 +37,7 @@ for format in ["sharegpt", "hermes", "xml"]:
     made = processor.preprocess_dataset(batch)
     results[format] = {
         "rows": len(made["input_ids"]),
-        "pieces": dict(zip(rows["instance_id"], map(pieces, made["input_ids"], made["labels"]), strict=True)),
+        "pieces": dict(zip(rows["instance_id"], map(partial(pieces, tokenizer), made["input_ids"], made["labels"]), strict=True)),
     }
 versions = {name: version(name) for name in ["llamafactory", "transformers", "datasets"]}
 output.write_text(json.dumps({"versions": versions, "results": results}, ensure_ascii=False, indent=1) + "\n")
