@@ -23,12 +23,9 @@ import type { Clock } from '../../teacher/clock.ts';
 import { createBookedTeacher } from '../../worker/booked-teacher.ts';
 import { runActivity } from '../support/activity-context.ts';
 import { toBatch, toSamples } from '../support/batch-fixture.ts';
-import {
-  CLASSES,
-  type FaultClass,
-  startMisbehavingTeacher,
-} from '../support/misbehaving-teacher.ts';
+import { startMisbehavingTeacher } from '../support/misbehaving-teacher.ts';
 import { type Recording, recordSandbox, replaySandbox } from '../support/replayed-sandbox.ts';
+import { CLASSES, type FaultClass } from '../support/teacher-faults.ts';
 
 const SAMPLES = 24;
 const BATCH = 'b';

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { costOf } from '../../domain/price.ts';
 import { createAssembler, fromCompletion } from '../../teacher/raw-reply.ts';
 import { isGivenUp, readReply, toFinishReason } from '../../teacher/reply.ts';
-import { parseUsage } from '../../teacher/usage.ts';
 
 const call = (id: string | null | undefined, name: string, args: unknown) => ({
   id,
@@ -354,100 +352,4 @@ it.each([
 it('a refusal counts as filtered', () => {
   const raw = fromCompletion({ choices: [{ message: { refusal: 'no' }, finish_reason: 'stop' }] });
   expect(raw && toFinishReason(raw)).toBe('content_filter');
-});
-
-describe('usage', () => {
-  it.each<[string, unknown, [number, number, number, number] | undefined]>([
-    ['plain', { prompt_tokens: 10, completion_tokens: 5 }, [10, 0, 5, 0]],
-    [
-      'with details',
-      {
-        prompt_tokens: 10,
-        completion_tokens: 5,
-        prompt_tokens_details: { cached_tokens: 8 },
-        completion_tokens_details: { reasoning_tokens: 3 },
-      },
-      [10, 8, 5, 3],
-    ],
-    [
-      'with details that are null',
-      { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: null },
-      [10, 0, 5, 0],
-    ],
-    [
-      'with prompt_cache_hit_tokens',
-      { prompt_tokens: 10, completion_tokens: 5, prompt_cache_hit_tokens: 6 },
-      [10, 6, 5, 0],
-    ],
-    [
-      'in Anthropic names, cache beside input',
-      { input_tokens: 10, output_tokens: 5, cache_read_input_tokens: 90 },
-      [100, 90, 5, 0],
-    ],
-    [
-      'with cache_read_input_tokens within the prompt',
-      { prompt_tokens: 100, completion_tokens: 5, cache_read_input_tokens: 90 },
-      [100, 90, 5, 0],
-    ],
-    [
-      'with reasoning beside the output',
-      {
-        prompt_tokens: 10,
-        completion_tokens: 5,
-        total_tokens: 22,
-        completion_tokens_details: { reasoning_tokens: 7 },
-      },
-      [10, 0, 12, 7],
-    ],
-    ['negative', { prompt_tokens: -4, completion_tokens: -1 }, undefined],
-    [
-      'with more cached than there is',
-      { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 50 } },
-      [10, 10, 5, 0],
-    ],
-    [
-      'with more reasoning than there is',
-      {
-        prompt_tokens: 10,
-        completion_tokens: 5,
-        completion_tokens_details: { reasoning_tokens: 50 },
-      },
-      [10, 0, 5, 5],
-    ],
-    ['absurd', { prompt_tokens: 1e15, completion_tokens: 5 }, undefined],
-    ['in words', { prompt_tokens: 'many', completion_tokens: 5 }, undefined],
-    ['missing', undefined, undefined],
-  ])('%s', (_, said, expected) => {
-    const usage = parseUsage(said);
-    expect(
-      usage && [
-        usage.inputTokens,
-        usage.cachedInputTokens,
-        usage.outputTokens,
-        usage.reasoningTokens,
-      ],
-    ).toEqual(expected);
-  });
-});
-
-describe('the cost of a call', () => {
-  const usage = {
-    inputTokens: 1_000_000,
-    cachedInputTokens: 400_000,
-    outputTokens: 100_000,
-    reasoningTokens: 50_000,
-  };
-
-  it('counts cached input at its own price', () => {
-    expect(costOf(usage, { input: 1, cachedInput: 0.1, output: 10 })).toBeCloseTo(1.64);
-  });
-
-  it('counts cached input as input where it has no price', () => {
-    expect(costOf(usage, { input: 1, output: 10 })).toBeCloseTo(2);
-  });
-
-  it('is unknown without a price or without usage', () => {
-    expect(costOf(usage, undefined)).toBeNull();
-    expect(costOf(undefined, { input: 1, output: 10 })).toBeNull();
-  });
 });
