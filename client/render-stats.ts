@@ -87,13 +87,13 @@ function toFilterRow(counts: ViewCounts): (string | number)[] {
   return [counts.view, counts.t1.out, counts.t2.out, `${lost} %`];
 }
 
-function paidRows({ paid }: BatchStats): (string | number)[][] {
+function paidRows({ paid, simulated }: BatchStats): (string | number)[][] {
   const { stages, useful, underWay, wasted } = paid;
   const toRow = ([name, part]: [string, PaidPart]) => [
     name,
     part.calls,
     part.inputTokens + part.outputTokens,
-    part.costUsd?.toFixed(4) ?? 'unpriced',
+    simulated ? 'simulated' : (part.costUsd?.toFixed(4) ?? 'unpriced'),
   ];
   const parts: [string, PaidPart][] = [
     ...Object.entries(stages),

@@ -71,6 +71,12 @@ describe('twinpatch demo in an empty folder', () => {
       expect(first.stderr).toContain(next);
   });
 
+  it('counts what it asked by stage, and calls none of it unpriced', async () => {
+    const { stdout } = await product.run(['stats', 'demo']);
+    expect(stdout).toMatch(/^rollout-1 +\d+ +\d+ +simulated$/m);
+    expect(stdout).not.toContain('unpriced');
+  });
+
   it('has nothing left to do the second time, and needs no server for that', async () => {
     await product.run(['down']);
     const second = await product.run(['demo', '--json']);
